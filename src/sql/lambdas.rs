@@ -8,7 +8,7 @@ use super::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator,
     FunctionArguments, Ident, LambdaFunction, LambdaFunctionParameter, LambdaSyntax,
-    OneOrManyWithParens, Subscript, Value, VisitorMut,
+    OneOrManyWithParens, Query, Subscript, Value, VisitorMut,
 };
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
@@ -225,6 +225,12 @@ fn field(name: &Ident) -> AccessExpr {
 impl VisitorMut for Renamed<'_> {
     type Break = String;
 
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<String> {
+        ControlFlow::Break(
+            "a lambda computes with its parameters and columns, and holds no query; join what the query gives, and use its columns".to_owned(),
+        )
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
         match expr {
             Expr::Identifier(name) => {
@@ -372,6 +378,12 @@ mod tests {
         ] {
             assert_eq!(parsed(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_lambda_holds_no_query() {
+        let refused = parse_expression("filter(a, x -> x IN (SELECT b FROM t))").unwrap_err();
+        assert!(refused.contains("holds no query"), "{refused}");
     }
 
     #[tokio::test]

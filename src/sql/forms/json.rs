@@ -146,6 +146,12 @@ pub fn made(name: &str, args: &[Expr]) -> Option<String> {
     let all: Vec<String> = args.iter().map(Expr::to_string).collect();
     let all = all.join(", ");
     match name {
+        "json_build_object" | "jsonb_build_object" | "json_object" if args.is_empty() => {
+            Some("parse_json('{}')".to_owned())
+        }
+        "json_build_array" | "jsonb_build_array" | "json_array" if args.is_empty() => {
+            Some("parse_json('[]')".to_owned())
+        }
         "json_build_object" | "jsonb_build_object" | "json_object" => {
             let members = args.chunks(2).map(|it| match it {
                 [name, value] => format!("{name}, {}", as_json(value)),

@@ -427,6 +427,8 @@ mod tests {
                 "a::jsonb - 'b' || '{}' ?| c",
                 "json_has_any_key(json_concat(json_without(parse_json(a), 'b'), '{}'), c)",
             ),
+            ("json_object()", "parse_json('{}')"),
+            ("json_array()", "parse_json('[]')"),
             ("a IS NOT JSON OBJECT", "NOT is_json(a, 'object')"),
             ("(a::jsonb)['b']", "json_get((parse_json(a)), 'b')"),
             (
