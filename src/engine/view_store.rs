@@ -9,7 +9,7 @@ use super::costs::Keeps;
 use super::gate::Gate;
 use super::{Bucketing, OpenRows};
 use crate::model::held::{of_tree, of_vec};
-use crate::model::{Epoch, Held, Row, sum_counts};
+use crate::model::{Epoch, Held, Row, sum_row_counts};
 use foldhash::fast::FixedState;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher};
@@ -89,7 +89,7 @@ impl ViewStore {
             });
             return (copies.collect(), None);
         }
-        sum_counts(&mut changes);
+        sum_row_counts(&mut changes);
         let changed = self.changed_keys(&changes);
         self.take_in(changes);
         let sealed = self.seal(commit);

@@ -1,6 +1,7 @@
 //! Counts by key, and percentiles from them: values fall into bins of equal relative width, cut from the float's own bits. There are 128 bins per
 //! power of two, hence a relative error of at most 1/256; counts add up, and can be taken back, in any order.
 
+use super::Row;
 use serde::{Deserialize, Serialize};
 
 /// Mantissa bits that tell bins apart: 2⁷ bins per power of two.
@@ -111,6 +112,21 @@ pub fn sum_counts<K: Ord>(counts: &mut Vec<(K, i64)>) {
         same
     });
     counts.retain(|it| it.1 != 0);
+}
+
+/// [`sum_counts`] of rows, of which there may be millions: they are sorted by their beginnings, which lie side by side in memory.
+pub fn sum_row_counts(counts: &mut Vec<(Row, i64)>) {
+    let begun = counts.drain(..).map(|it| (it.0.beginning(), it));
+    let mut begun: Vec<(u128, (Row, i64))> = begun.collect();
+    begun.sort_unstable_by(|a, b| (a.0, &a.1.0).cmp(&(b.0, &b.1.0)));
+    begun.dedup_by(|next, kept| {
+        let same = next.0 == kept.0 && next.1.0 == kept.1.0;
+        if same {
+            kept.1.1 += next.1.1;
+        }
+        same
+    });
+    counts.extend(begun.into_iter().map(|it| it.1).filter(|it| it.1 != 0));
 }
 
 /// Adds two sorted lists of counts; what sums to zero disappears.

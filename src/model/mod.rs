@@ -19,7 +19,7 @@ mod stamps;
 pub mod stated;
 mod value;
 
-pub use bins::{Bins, bin_of, merge_counts, sum_counts};
+pub use bins::{Bins, bin_of, merge_counts, sum_counts, sum_row_counts};
 pub use causes::with_causes;
 pub use decimal::Decimal;
 pub use exact::{FloatSum, IntSum, Moments, Pairs};

@@ -20,6 +20,8 @@ use arrow::datatypes::{
 };
 pub use arrow::error::ArrowError;
 use compact_str::CompactString;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -141,7 +143,93 @@ impl Serialize for Row {
 
 impl<'de> Deserialize<'de> for Row {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::deserialize(deserializer).map(|it| Row(it.into()))
+        deserializer.deserialize_seq(RowVisitor)
+    }
+}
+
+struct RowVisitor;
+
+impl<'de> Visitor<'de> for RowVisitor {
+    type Value = Row;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list of values")
+    }
+
+    /// Rows of one value are the keys of most groups, of which a start reads millions: nothing is copied for them.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Row, A::Error> {
+        match values.size_hint() {
+            Some(1) => {
+                let missing = || serde::de::Error::invalid_length(0, &self);
+                let value = values.next_element()?.ok_or_else(missing)?;
+                Ok(Row(Arc::new([value])))
+            }
+            _ => {
+                let values = SeqAccessDeserializer::new(values);
+                Vec::deserialize(values).map(|it| Row(it.into()))
+            }
+        }
+    }
+}
+
+impl Row {
+    /// The first 16 bytes of an order that agrees with that of rows: a row with a smaller beginning is less, and rows with the same one have to be
+    /// compared. Many rows are sorted faster by it, since it is compared without looking for the row in memory.
+    pub fn beginning(&self) -> u128 {
+        let mut begun = Beginning::default();
+        for value in self.0.iter() {
+            if !begun.add(value) {
+                break;
+            }
+        }
+        u128::from_be_bytes(begun.bytes)
+    }
+}
+
+/// Bytes that order like values, as many as there is room for.
+#[derive(Default)]
+struct Beginning {
+    bytes: [u8; 16],
+    length: usize,
+}
+
+impl Beginning {
+    /// Adds a value; false if what comes behind it must not be added. A row that ends is less than any that goes on, as no kind of value is 0.
+    fn add(&mut self, value: &Value) -> bool {
+        let signed = |it: i64| (it as u64 ^ 1 << 63).to_be_bytes();
+        let kind = match value {
+            Value::Null => return self.push(&[1]),
+            Value::Bool(it) => return self.push(&[2, u8::from(*it)]),
+            Value::Int(it) => return self.push(&[3]) && self.push(&signed(*it)),
+            Value::Date(it) => return self.push(&[6]) && self.push(&signed((*it).into())),
+            Value::Timestamp(it) => return self.push(&[7]) && self.push(&signed(*it)),
+            Value::Time(it) => return self.push(&[10]) && self.push(&signed(*it)),
+            // Of these as much is there as orders like them byte by byte, and where they end is not.
+            Value::Text(it) => {
+                let _ = self.push(&[5]) && self.push(it.as_bytes());
+                return false;
+            }
+            Value::Bytes(it) => {
+                let _ = self.push(&[9]) && self.push(it);
+                return false;
+            }
+            Value::Float(_) => 4,
+            Value::Decimal(_) => 8,
+            Value::Interval(_) => 11,
+            Value::List(_) => 12,
+            Value::Struct(_) => 13,
+        };
+        self.push(&[kind]);
+        false
+    }
+
+    /// Adds bytes; false if there is no room for more.
+    fn push(&mut self, bytes: &[u8]) -> bool {
+        let room = &mut self.bytes[self.length..];
+        let taken = bytes.len().min(room.len());
+        room[..taken].copy_from_slice(&bytes[..taken]);
+        self.length += taken;
+        self.length < self.bytes.len()
     }
 }
 
@@ -560,6 +648,73 @@ pub fn late_marks(times: &TimestampMicrosecondArray, watermark: i64) -> ArrayRef
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{sum_counts, sum_row_counts};
+    use proptest::prelude::*;
+
+    fn values() -> impl Strategy<Value = Value> {
+        let number = || prop_oneof![any::<i64>(), -2..3_i64, Just(i64::MIN), Just(i64::MAX)];
+        let bytes = || prop::collection::vec(0..3_u8, 0..20);
+        let interval = |nanoseconds| Interval {
+            months: 0,
+            days: 0,
+            nanoseconds,
+        };
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::Bool),
+            number().prop_map(Value::Int),
+            any::<f64>().prop_map(|it| Value::Float(Float::new(it))),
+            "[\u{0}aä\u{ffff}]{0,18}".prop_map(|it| Value::Text(it.into())),
+            (-3..3_i32).prop_map(Value::Date),
+            number().prop_map(Value::Timestamp),
+            (-3..3_i128).prop_map(|it| Value::Decimal(Box::new(Decimal::new(it, 2)))),
+            bytes().prop_map(|it| Value::Bytes(it.into())),
+            number().prop_map(Value::Time),
+            number().prop_map(move |it| Value::Interval(interval(it))),
+            number().prop_map(|it| Value::List([Value::Int(it)].into())),
+            number().prop_map(|it| Value::Struct([("a".into(), Value::Int(it))].into())),
+        ]
+    }
+
+    fn rows() -> impl Strategy<Value = Row> {
+        prop::collection::vec(values(), 0..4).prop_map(|it| Row(it.into()))
+    }
+
+    proptest! {
+        #[test]
+        fn rows_order_as_their_beginnings_do(rows in prop::collection::vec(rows(), 2..12)) {
+            for a in &rows {
+                for b in &rows {
+                    let begun = a.beginning().cmp(&b.beginning());
+                    let agrees = begun == Ordering::Equal || begun == a.cmp(b);
+                    prop_assert!(agrees, "{a:?} {b:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn counts_of_rows_are_summed_like_all_others(
+            rows in prop::collection::vec(rows(), 1..8),
+            counts in prop::collection::vec((0..8_usize, -2..3_i64), 0..30),
+        ) {
+            let counts = counts.into_iter();
+            let counts = counts.map(|(at, count)| (rows[at % rows.len()].clone(), count));
+            let mut summed: Vec<(Row, i64)> = counts.collect();
+            let mut expected = summed.clone();
+            sum_row_counts(&mut summed);
+            sum_counts(&mut expected);
+            prop_assert_eq!(summed, expected);
+        }
+
+        #[test]
+        fn a_row_is_read_as_it_was_written(row in rows()) {
+            let bytes = postcard::to_stdvec(&row).expect("a row can be written");
+            prop_assert_eq!(postcard::from_bytes::<Row>(&bytes), Ok(row.clone()));
+            for end in 0..bytes.len() {
+                prop_assert!(postcard::from_bytes::<Row>(&bytes[..end]).is_err());
+            }
+        }
+    }
 
     #[test]
     fn a_short_text_lies_in_its_value() {

@@ -19,7 +19,7 @@ pub use rows::Rows;
 
 use crate::model::{
     Epoch, Held, Histogram, LeftOut, Observed, Order, PartitionAhead, Readers, Row, Stamps, held,
-    least_of, sum_counts, wall_ms, whole_ms,
+    least_of, sum_row_counts, wall_ms, whole_ms,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -237,7 +237,8 @@ struct Inner {
     start: Epoch,
     epoch: Epoch,
     through: Vec<Epoch>,
-    waiting: BTreeMap<Epoch, Vec<(usize, Row, i64)>>,
+    /// By epoch and view.
+    waiting: BTreeMap<Epoch, BTreeMap<usize, Vec<(Row, i64)>>>,
     /// By source, the times of records of epochs that are not shown yet.
     stamps: BTreeMap<Epoch, Vec<(usize, Stamps)>>,
     watermarks: BTreeMap<String, i64>,
@@ -386,7 +387,7 @@ impl Hub {
         let mut inner = self.write();
         for (epoch, rows) in rows {
             let mut changes: Vec<(Row, i64)> = rows.into_iter().map(|it| (it, 1)).collect();
-            sum_counts(&mut changes);
+            sum_row_counts(&mut changes);
             inner.views[view].apply(epoch, changes);
         }
     }
@@ -397,11 +398,8 @@ impl Hub {
         let mut inner = self.write();
         inner.first_part_ms.get_or_insert(now_ms);
         for (view, epoch, row, diff) in part.changes {
-            inner
-                .waiting
-                .entry(epoch)
-                .or_default()
-                .push((view, row, diff));
+            let of_epoch = inner.waiting.entry(epoch).or_default();
+            of_epoch.entry(view).or_default().push((row, diff));
         }
         for (source, records, undecoded, bytes) in part.read {
             let own = &mut inner.own_reads[source];
@@ -778,15 +776,16 @@ impl Inner {
     fn apply(&mut self, through: Epoch, now_ms: u64) {
         let first = self.epoch == Epoch(0);
         let later = self.waiting.split_off(&Epoch(through.0 + 1));
-        for (epoch, changes) in std::mem::replace(&mut self.waiting, later) {
-            let mut by_view: BTreeMap<usize, Vec<(Row, i64)>> = BTreeMap::new();
-            for (view, row, diff) in changes {
-                by_view.entry(view).or_default().push((row, diff));
-            }
+        for (epoch, by_view) in std::mem::replace(&mut self.waiting, later) {
             for (view, mut changes) in by_view {
-                sum_counts(&mut changes);
-                self.views[view].apply(epoch, changes);
-                self.views[view].let_go(epoch, Epoch(0));
+                let view = &mut self.views[view];
+                if first && view.info.records_ms.is_none() {
+                    view.rows.take(changes);
+                    continue;
+                }
+                sum_row_counts(&mut changes);
+                view.apply(epoch, changes);
+                view.let_go(epoch, Epoch(0));
             }
         }
         self.epoch = through;
@@ -900,7 +899,7 @@ impl View {
             self.arrived.pop_front();
         }
         if !gone.is_empty() {
-            sum_counts(&mut gone);
+            sum_row_counts(&mut gone);
             self.change(epoch, Arc::new(gone));
         }
     }

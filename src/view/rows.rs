@@ -4,7 +4,7 @@
 //! through it afterwards; a writer meanwhile copies only the chunks it touches, and those only if a reader still holds them.
 
 use crate::model::held::{allocated, of_row, of_vec};
-use crate::model::{Held, Row};
+use crate::model::{Held, Row, sum_row_counts};
 use std::sync::Arc;
 
 /// A chunk that grows beyond this is split in halves.
@@ -27,6 +27,30 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// Sorted rows that differ, without zeros, and what these themselves take.
+    fn of_sorted(rows: impl IntoIterator<Item = (Row, i64)>, rows_bytes: usize) -> Self {
+        let mut rows = rows.into_iter();
+        // Half full, so that the next rows do not split every chunk at once.
+        let chunks = std::iter::from_fn(|| {
+            let mut chunk = Vec::with_capacity(CHUNK_ROWS_MAX / 2);
+            chunk.extend(rows.by_ref().take(CHUNK_ROWS_MAX / 2));
+            if chunk.len() < CHUNK_ROWS_MAX / 2 {
+                chunk.shrink_to_fit();
+            }
+            (!chunk.is_empty()).then_some(chunk)
+        });
+        let mut all = Rows {
+            rows_bytes,
+            ..Rows::default()
+        };
+        for chunk in chunks {
+            debug_assert!(chunk.is_sorted_by(|a, b| a.0 < b.0));
+            all.len += chunk.len();
+            all.chunks.push(Arc::new(chunk));
+        }
+        all
+    }
+
     /// How many different rows there are.
     pub fn len(&self) -> usize {
         self.len
@@ -61,10 +85,26 @@ impl Rows {
         self.add_behind(0, row, diff);
     }
 
+    /// The same for rows in any order. Of the first ones, of which there may be millions, none is copied, nor looked for in memory once they are
+    /// sorted.
+    pub fn take(&mut self, mut changes: Vec<(Row, i64)>) {
+        let rows = changes.len();
+        let mut rows_bytes = bytes_of(&changes);
+        sum_row_counts(&mut changes);
+        if !self.is_empty() {
+            self.add_sorted(&changes);
+            return;
+        }
+        if changes.len() != rows {
+            rows_bytes = bytes_of(&changes);
+        }
+        *self = Rows::of_sorted(changes, rows_bytes);
+    }
+
     /// The same for sorted rows that differ. Of many the next one is mostly in the same chunk, or one of the next.
     pub fn add_sorted(&mut self, changes: &[(Row, i64)]) {
         if self.is_empty() {
-            *self = changes.iter().cloned().collect();
+            self.take(changes.to_vec());
             return;
         }
         let mut at = 0;
@@ -146,27 +186,9 @@ impl Rows {
     }
 }
 
-/// From sorted rows that differ, as a start has them: there may be millions.
-impl FromIterator<(Row, i64)> for Rows {
-    fn from_iter<I: IntoIterator<Item = (Row, i64)>>(rows: I) -> Self {
-        let mut all = Rows::default();
-        let mut chunk: Vec<(Row, i64)> = Vec::new();
-        for (row, count) in rows.into_iter().filter(|it| it.1 != 0) {
-            debug_assert!(chunk.last().is_none_or(|it| it.0 < row));
-            all.rows_bytes += of_row(&row);
-            chunk.push((row, count));
-            // Half full, so that the next rows do not split every chunk at once.
-            if CHUNK_ROWS_MAX / 2 == chunk.len() {
-                all.len += chunk.len();
-                all.chunks.push(Arc::new(std::mem::take(&mut chunk)));
-            }
-        }
-        if !chunk.is_empty() {
-            all.len += chunk.len();
-            all.chunks.push(Arc::new(chunk));
-        }
-        all
-    }
+/// What rows themselves take.
+fn bytes_of(rows: &[(Row, i64)]) -> usize {
+    rows.iter().map(|it| of_row(&it.0)).sum()
 }
 
 #[cfg(test)]
@@ -196,7 +218,9 @@ mod tests {
             changes in prop::collection::vec((0..2_000i64, -2..3i64), 0..700),
         ) {
             let mut expected: BTreeMap<i64, i64> = start;
-            let mut rows: Rows = expected.iter().map(|(value, count)| (row(*value), *count)).collect();
+            let mut rows = Rows::default();
+            rows.take(expected.iter().rev().map(|(value, count)| (row(*value), *count)).collect());
+            prop_assert_eq!(rows.rows_bytes, rows.iter().map(|it| of_row(it.0)).sum::<usize>());
             let before = rows.clone();
             let listed_before: Vec<(i64, i64)> = expected.clone().into_iter().collect();
             let mut sorted: BTreeMap<i64, i64> = BTreeMap::new();
@@ -206,6 +230,12 @@ mod tests {
             let sorted: Vec<(Row, i64)> = sorted.into_iter().map(|(value, diff)| (row(value), diff)).collect();
             let mut at_once = rows.clone();
             at_once.add_sorted(&sorted);
+            let mut in_any_order = rows.clone();
+            in_any_order.take(changes.iter().map(|(value, diff)| (row(*value), *diff)).collect());
+            let mut from_nothing = Rows::default();
+            let all = before.iter().map(|(row, count)| (row.clone(), count));
+            let more = changes.iter().map(|(value, diff)| (row(*value), *diff));
+            from_nothing.take(all.chain(more).collect());
             for (value, diff) in changes {
                 rows.add(&row(value), diff);
                 let count = expected.entry(value).or_insert(0);
@@ -216,6 +246,9 @@ mod tests {
             }
             prop_assert_eq!(listed(&rows), expected.clone().into_iter().collect::<Vec<_>>());
             prop_assert_eq!(listed(&at_once), listed(&rows));
+            prop_assert_eq!(listed(&in_any_order), listed(&rows));
+            prop_assert_eq!(listed(&from_nothing), listed(&rows));
+            prop_assert_eq!(from_nothing.rows_bytes, rows.rows_bytes);
             prop_assert_eq!(at_once.len(), rows.len());
             prop_assert_eq!(rows.len(), expected.len());
             prop_assert_eq!(rows.is_empty(), expected.is_empty());
