@@ -455,7 +455,7 @@ impl Committer {
 
     async fn load_state(&self, manifest: &Manifest) -> Result<Vec<StateRecord>, Error> {
         loop {
-            match state::load(&self.store, manifest).await {
+            match state::load_records(&self.store, manifest).await {
                 Err(Error::Lake(error)) => wait(error, CommitStage::State, &self.told).await?,
                 result => return result,
             }

@@ -98,7 +98,7 @@ async fn grow(
     // State of which nothing is kept may be of a version that this one cannot read.
     let keeps_any = dataflow.views.iter().any(|it| !views.contains(&it.name));
     let stored = match keeps_any {
-        true => state::load(store, last).await?,
+        true => state::load_records(store, last).await?,
         false => Vec::new(),
     };
     let kept = stored.into_iter().filter(|it| {

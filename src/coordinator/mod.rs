@@ -27,7 +27,10 @@ pub mod stored;
 pub mod upkeep;
 
 use crate::cluster::{self, Joined};
-use crate::engine::{self, Bucketing, ClockSettings, Control, Costs, Feed, Job, Outputs, Restored};
+use crate::engine::{
+    self, Bucketing, ClockSettings, Control, Costs, Feed, Job, Outputs, Restored, Sharing,
+    StateShare,
+};
 use crate::lake::{self, Commit, Manifest, StateFile, Store, TableLayout, TableState};
 use crate::model::in_force::Schedule;
 use crate::model::{Epoch, Row, rows_of_batch, wall_ms};
@@ -266,8 +269,10 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
     let all_workers = processes * options.workers;
 
     let step = span.child("state");
-    let records = state::load(&store, &claim).await?;
-    step.set("tidelake.state.records", records.len() as i64);
+    let sharing = Sharing::new(own.clone(), all_workers);
+    let state = state::load(&store, &claim, &sharing).await?;
+    let state_records: usize = state.iter().map(StateShare::len).sum();
+    step.set("tidelake.state.records", state_records as i64);
     drop(step);
     span.set("tidelake.generation", claim.generation as i64);
     span.set("tidelake.epoch", claim.epoch.0 as i64);
@@ -277,7 +282,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         tracing::info!(
             epoch = claim.epoch.0,
             generation = claim.generation,
-            state_records = records.len(),
+            state_records,
             "going on after commit {} of {}",
             claim.number - 1,
             claim.epoch.iso()
@@ -296,7 +301,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         epoch: claim.epoch,
         clocks,
         event_times: stored::event_times(&claim)?,
-        state: records,
+        state,
     };
     let step = span.child("views");
     if claim.epoch != Epoch(0) {
@@ -312,7 +317,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
             let rows = stored_rows(&store, view, outlives, &restored, &settings).await?;
             hub.seed(number, rows.closed);
             if outlives {
-                restored.add_rows_of_view(&view.name, rows.open);
+                restored.add_rows_of_view(&view.name, rows.open, &sharing);
             }
         }
     }

@@ -21,17 +21,22 @@ pub struct GroupTable {
     groups_bytes: usize,
     /// The key that is looked for; kept for its memory.
     key: Vec<u8>,
+    /// The same for the group that is packed.
+    group: Vec<u8>,
 }
 
 /// The length of the key, the key, the accumulator.
 struct Group(Box<[u8]>);
 
 impl Group {
-    fn of(key: &[u8], accumulator: &Accumulator) -> Self {
-        let room = Vec::with_capacity(key.len() + 64);
-        let mut bytes = packed(&key.len(), room);
+    /// Packed in `room`, so that it takes no more memory than it needs.
+    fn of(key: &[u8], accumulator: &Accumulator, room: &mut Vec<u8>) -> Self {
+        let mut bytes = std::mem::take(room);
+        bytes.clear();
+        bytes = packed(&key.len(), bytes);
         bytes.extend_from_slice(key);
-        Group(packed(accumulator, bytes).into())
+        *room = packed(accumulator, bytes);
+        Group(room.as_slice().into())
     }
 
     /// The key, and the accumulator behind it.
@@ -76,7 +81,7 @@ impl GroupTable {
     /// From now on a group has taken in this; it is gone if that is zero.
     pub fn set(&mut self, key: &Row, accumulator: &Accumulator) {
         self.pack(key);
-        let key = &self.key;
+        let (key, room) = (&self.key, &mut self.group);
         let group = self
             .groups
             .entry(hash(key), |it| it.key() == key, |it| hash(it.key()));
@@ -84,21 +89,42 @@ impl GroupTable {
             (Entry::Occupied(group), true) => (group.remove().0.bytes(), 0),
             (Entry::Occupied(mut group), false) => {
                 let before = group.get().bytes();
-                *group.get_mut() = Group::of(key, accumulator);
+                *group.get_mut() = Group::of(key, accumulator, room);
                 (before, group.get().bytes())
             }
             (Entry::Vacant(_), true) => (0, 0),
             (Entry::Vacant(place), false) => {
-                let place = place.insert(Group::of(key, accumulator));
+                let place = place.insert(Group::of(key, accumulator, room));
                 (0, place.get().bytes())
             }
         };
         self.groups_bytes = self.groups_bytes + now - before;
     }
 
+    /// Puts a group in that has taken in something, unless it is there; true if it was not.
+    pub fn insert(&mut self, key: &Row, accumulator: &Accumulator) -> bool {
+        self.pack(key);
+        let (key, room) = (&self.key, &mut self.group);
+        let group = self
+            .groups
+            .entry(hash(key), |it| it.key() == key, |it| hash(it.key()));
+        let Entry::Vacant(place) = group else {
+            return false;
+        };
+        let place = place.insert(Group::of(key, accumulator, room));
+        self.groups_bytes += place.get().bytes();
+        true
+    }
+
+    /// Makes room for so many more groups.
+    pub fn reserve(&mut self, more: usize) {
+        self.groups.reserve(more, |it| hash(it.key()));
+    }
+
     /// How many groups there are, and what they take.
     pub fn held(&self) -> Held {
-        let table = allocated(self.groups.allocation_size()) + allocated(self.key.capacity());
+        let rooms = allocated(self.key.capacity()) + allocated(self.group.capacity());
+        let table = allocated(self.groups.allocation_size()) + rooms;
         Held {
             rows: self.groups.len(),
             bytes: table + self.groups_bytes,
@@ -202,6 +228,22 @@ mod tests {
             let groups: BTreeMap<Row, Accumulator> = table.into_groups().collect();
             prop_assert_eq!(groups, expected);
         }
+    }
+
+    #[test]
+    fn a_group_is_put_in_unless_it_is_there() {
+        let (mut table, mut other) = (GroupTable::default(), GroupTable::default());
+        let key = |it: i64| Row([Value::Int(it)].into());
+        table.reserve(100);
+        for it in 0..100 {
+            assert!(table.insert(&key(it), &taken_in(&[(it, 0.5)])));
+            assert!(!table.insert(&key(it), &taken_in(&[(7, 7.0)])));
+            other.set(&key(it), &taken_in(&[(it, 0.5)]));
+        }
+        assert_eq!(table.held().rows, 100);
+        assert_eq!(table.groups_bytes, other.groups_bytes);
+        let groups: BTreeMap<Row, Accumulator> = table.into_groups().collect();
+        assert_eq!(groups, other.into_groups().collect());
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod group_table;
 mod grouping;
 mod operators;
 mod render;
+mod state_share;
 mod view_store;
 mod wall;
 mod worker;
@@ -35,6 +36,8 @@ pub use costs::{Cost, Costs, NodePlace};
 pub use distinct::Member;
 pub use gate::stored_watermark;
 pub use operators::state_names;
+pub use state_share::{Sharing, StateShare, StoredGroups};
+pub(crate) use state_share::{group_hash, list_of, unpacked};
 pub use wall::Wall;
 pub use worker::{Mesh, Running, start};
 
@@ -43,10 +46,8 @@ use crate::model::{
 };
 use crate::plan::Dataflow;
 use arrow::array::RecordBatch;
-use differential_dataflow::Hashable;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -238,85 +239,6 @@ pub struct PackedRow {
     pub diff: i64,
 }
 
-/// Stored state of the keys that one worker keeps, by operator.
-#[derive(Debug, Default)]
-struct StateShare {
-    groups: HashMap<String, Vec<Partial>>,
-    rows: HashMap<String, Vec<(Row, i64)>>,
-    packed: HashMap<String, Vec<PackedRow>>,
-}
-
-impl StateShare {
-    /// Shares state out among workers by the hash of its keys: exactly one gets each, in whatever order anyone reads them.
-    /// There may be millions, so several threads do it.
-    fn of(state: Vec<StateRecord>, own: Range<usize>, workers: usize) -> Vec<StateShare> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let part = state.len().div_ceil(threads).max(1);
-        let mut rest = state.into_iter();
-        let parts: Vec<Vec<StateRecord>> = std::iter::from_fn(|| {
-            let part: Vec<StateRecord> = rest.by_ref().take(part).collect();
-            (!part.is_empty()).then_some(part)
-        })
-        .collect();
-        let mut all: Vec<StateShare> = own.clone().map(|_| StateShare::default()).collect();
-        std::thread::scope(|scope| {
-            let parts = parts.into_iter().map(|part| {
-                let own = own.clone();
-                scope.spawn(move || Self::of_part(part, own, workers))
-            });
-            for part in parts.collect::<Vec<_>>() {
-                let shares = part.join().expect("sharing out does not panic");
-                all.iter_mut().zip(shares).for_each(|(all, it)| all.add(it));
-            }
-        });
-        all
-    }
-
-    fn of_part(state: Vec<StateRecord>, own: Range<usize>, workers: usize) -> Vec<StateShare> {
-        let mut shares: Vec<StateShare> = own.clone().map(|_| StateShare::default()).collect();
-        let share_of = |hash: u64| {
-            let worker = (hash % workers as u64) as usize;
-            own.contains(&worker).then(|| worker - own.start)
-        };
-        for StateRecord { operator, content } in state {
-            match content {
-                StateContent::Group(partial) => {
-                    if let Some(at) = share_of(partial.key.hashed()) {
-                        shares[at].groups.entry(operator).or_default().push(partial);
-                    }
-                }
-                StateContent::Row(row, diff) => {
-                    if let Some(at) = share_of(row.hashed()) {
-                        shares[at]
-                            .rows
-                            .entry(operator)
-                            .or_default()
-                            .push((row, diff));
-                    }
-                }
-                StateContent::Packed(row) => {
-                    if let Some(at) = share_of(row.bytes.hashed()) {
-                        shares[at].packed.entry(operator).or_default().push(row);
-                    }
-                }
-            }
-        }
-        shares
-    }
-
-    fn add(&mut self, other: StateShare) {
-        for (operator, mut groups) in other.groups {
-            self.groups.entry(operator).or_default().append(&mut groups);
-        }
-        for (operator, mut rows) in other.rows {
-            self.rows.entry(operator).or_default().append(&mut rows);
-        }
-        for (operator, mut rows) in other.packed {
-            self.packed.entry(operator).or_default().append(&mut rows);
-        }
-    }
-}
-
 /// Where to go on after a restart.
 #[derive(Debug, Default)]
 pub struct Restored {
@@ -324,13 +246,19 @@ pub struct Restored {
     pub clocks: BTreeMap<String, ClockState>,
     /// What the clocks showed at the epoch, which is just before what they go on from.
     pub event_times: BTreeMap<String, EventTimes>,
-    pub state: Vec<StateRecord>,
+    /// What each worker of this process keeps; none if nothing was stored.
+    pub state: Vec<StateShare>,
 }
 
 impl Restored {
     /// Adds the open rows that the lake has of a view that outlives its windows.
-    pub fn add_rows_of_view(&mut self, view: &str, rows: Vec<Row>) {
-        self.state.extend(operators::as_state(view, rows));
+    pub fn add_rows_of_view(&mut self, view: &str, rows: Vec<Row>, sharing: &Sharing) {
+        let more = StateShare::of(operators::as_state(view, rows), sharing);
+        self.state
+            .resize_with(sharing.shares(), StateShare::default);
+        for (share, more) in self.state.iter_mut().zip(more) {
+            *share = StateShare::concat([std::mem::take(share), more]);
+        }
     }
 }
 

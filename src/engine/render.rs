@@ -342,8 +342,10 @@ impl<'s> Render<'_, 's> {
                     Window::None => None,
                     Window::Tumble { .. } | Window::Last { .. } => self.gate(&aggregation.clocks),
                 };
+                let restored = self.share.groups.remove(&aggregation.id);
                 let (rows, late) = operators::aggregate(
                     partials,
+                    restored.unwrap_or_default(),
                     aggregation,
                     schema,
                     view,
@@ -550,11 +552,9 @@ impl<'s> Render<'_, 's> {
             let outside = std::mem::replace(&mut self.is_as_planned, is_as_planned);
             let input = self.plan(&pass.input, view, refusal);
             self.is_as_planned = outside;
-            let initial = pass.aggregations.iter().map(|it| {
-                let restored = self.share.groups.remove(&it.id).unwrap_or_default();
-                let has_first_row = self.epochs.is_first_run && self.place.index == 0;
-                operators::initial(it, restored, has_first_row)
-            });
+            let has_first_row = self.epochs.is_first_run && self.place.index == 0;
+            let initial = pass.aggregations.iter();
+            let initial = initial.map(|it| operators::initial(it, has_first_row));
             let initial = initial.collect();
             let streams = operators::partials(input, &pass, &self.epochs, initial);
             let ids = pass.aggregations.iter().map(|it| it.id.clone());

@@ -106,13 +106,14 @@ pub fn start(
         &mut config,
         &differential_dataflow::Config::default().idle_merge_effort(Some(1000)),
     );
-    let peers = mesh.processes() * local;
     let (builders, guard) = allocators(mesh, local)?;
-    let shares = StateShare::of(
-        std::mem::take(&mut job.restored.state),
-        first..first + local,
-        peers,
+    let mut shares = std::mem::take(&mut job.restored.state);
+    assert!(
+        shares.is_empty() || shares.len() == local,
+        "{} shares of stored state for {local} workers",
+        shares.len()
     );
+    shares.resize_with(local, StateShare::default);
     let parts: Mutex<Vec<Option<_>>> =
         Mutex::new(parts.into_iter().zip(shares).map(Some).collect());
     job.wall.begin(job.start.0);

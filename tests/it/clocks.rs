@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tidelake::engine::{self, Feed, Input, Mesh, Outputs, Wall};
+use tidelake::engine::{self, Feed, Input, Mesh, Outputs, Sharing, Wall};
 use tidelake::model::{Epoch, Partition};
 use tidelake::plan::LATE_COLUMN;
 use tidelake::source::decode::{Decoder, RawRecords};
@@ -211,7 +211,17 @@ fn outcome(
             .collect();
         let start = Epoch::at_or_after(world.wall_ms(), 100).max(Epoch(lake.epoch.0 + 100));
         let control = Arc::default();
-        let mut job = job(&dataflow, &lake, workers, start, &control, &Arc::default());
+        let sharing = Sharing::new(0..workers, workers);
+        let state = lake.state.clone();
+        let mut job = job(
+            &dataflow,
+            &lake,
+            state,
+            &sharing,
+            start,
+            &control,
+            &Arc::default(),
+        );
         let (wall, steady) = (Arc::clone(&world), Arc::clone(&world));
         job.wall = Wall::of(move || wall.wall_ms(), move || steady.now_ms());
         let running = engine::start(job, Mesh::default(), parts).unwrap();

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tidelake::engine::{
     self, Bucketing, ClockSettings, CommitReport, Control, EventTimes, Feed, Input, Job, Mesh,
-    OpenRows, Outputs, Published, Restored, StateRecord, Undecoded, Wall,
+    OpenRows, Outputs, Published, Restored, Sharing, StateRecord, StateShare, Undecoded, Wall,
 };
 use tidelake::model::{
     Epoch, Offset, Offsets, Partition, Position, Readers, Row, Value, late_marks, rows_of_batch,
@@ -554,13 +554,23 @@ fn run(
                 (feeds, outputs)
             })
             .collect();
-        let mut job = job(dataflow, lake, workers, start, &controls[process], wall);
-        // With nobody to read them, epochs are longer; a reader may come at any time.
-        job.settings.quiet_tick_ms = *random.of(&[TICK_MS, 700, 3_000]);
         // Every process reads stored state in an order of its own.
-        let state = &mut job.restored.state;
+        let mut state = lake.state.clone();
         let turn = random.below(state.len().max(1) as u64) as usize;
         state.rotate_left(turn);
+        let own = process * workers..(process + 1) * workers;
+        let sharing = Sharing::new(own, all);
+        let mut job = job(
+            dataflow,
+            lake,
+            state,
+            &sharing,
+            start,
+            &controls[process],
+            wall,
+        );
+        // With nobody to read them, epochs are longer; a reader may come at any time.
+        job.settings.quiet_tick_ms = *random.of(&[TICK_MS, 700, 3_000]);
         running.push(engine::start(job, mesh, parts).unwrap());
     }
     let stop_after = match reads_all {
@@ -695,7 +705,8 @@ pub(super) fn clock_settings(source: &SourceSpec) -> ClockSettings {
 pub(super) fn job(
     dataflow: &Arc<Dataflow>,
     lake: &Lake,
-    workers: usize,
+    state: Vec<StateRecord>,
+    sharing: &Sharing,
     start: Epoch,
     control: &Arc<Control>,
     wall: &Arc<AtomicU64>,
@@ -707,17 +718,17 @@ pub(super) fn job(
         epoch: lake.epoch,
         clocks: lake.clocks.clone(),
         event_times: lake.event_times.clone(),
-        state: lake.state.clone(),
+        state: StateShare::of(state, sharing),
     };
     for (view, open) in dataflow.views.iter().zip(&lake.open) {
         if dataflow.outlives_its_windows(view) {
             let rows = open.values().flatten().cloned();
-            restored.add_rows_of_view(&view.name, rows.collect());
+            restored.add_rows_of_view(&view.name, rows.collect(), sharing);
         }
     }
     Job {
         dataflow: Arc::clone(dataflow),
-        settings: engine_settings(workers, clocks.collect()),
+        settings: engine_settings(sharing.shares(), clocks.collect()),
         start,
         restored,
         control: Arc::clone(control),

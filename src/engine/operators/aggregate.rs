@@ -6,7 +6,6 @@
 
 use super::partials::PartialStream;
 use super::{ChangeStream, ClockStream, Due, RunEpochs, Shared};
-use crate::engine::StateContent;
 use crate::engine::accumulate::{Accumulator, Partial, Slot, is_beyond_its_type, result};
 use crate::engine::changes::Changes;
 use crate::engine::clock::NEVER;
@@ -14,9 +13,10 @@ use crate::engine::costs::Keeps;
 use crate::engine::distinct::{DistinctSets, Member};
 use crate::engine::gate::Gate;
 use crate::engine::group_table::GroupTable;
+use crate::engine::{StateContent, StoredGroups};
 use crate::model::held::{allocated, of_row, of_tree, of_vec};
 use crate::model::{Epoch, Failure, Held, Row, Value, array_of_values};
-use crate::plan::{Aggregation, EARLY_US, Function, Window, late_schema, nullable};
+use crate::plan::{Aggregate, Aggregation, EARLY_US, Function, Window, late_schema, nullable};
 use arrow::array::{
     Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
 };
@@ -40,9 +40,14 @@ const FOR_EVER: i64 = i64::MAX;
 /// So many restored groups are given on at once: there may be millions.
 const RESTORED_AT_ONCE: usize = 16 * 1024;
 
-/// The rows of an aggregation, as changes, and the late records it refused.
+/// The rows of an aggregation, as changes, and the late records it refused. It begins with what is restored of the groups of this worker.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "it is called once, with everything that it connects"
+)]
 pub(in crate::engine) fn aggregate<'s>(
     partials: PartialStream<'s>,
+    restored: StoredGroups,
     aggregation: &Arc<Aggregation>,
     schema: &SchemaRef,
     view: &str,
@@ -63,6 +68,7 @@ pub(in crate::engine) fn aggregate<'s>(
         (Window::Last { .. }, Some(gate)) => gate.now(epoch),
     };
     let control = Arc::clone(&epochs.control);
+    let boot = epochs.boot;
     let groups = Groups::new(aggregation, schema, view, epochs, shared);
     let groups = shared.borrow_mut().owners.keep(groups);
     let mut builder = OperatorBuilder::new("Aggregate".to_owned(), scope);
@@ -74,6 +80,7 @@ pub(in crate::engine) fn aggregate<'s>(
     let mut outputs = [rows, late].map(OutputBuilder::<_, Builder>::from);
     builder.build(move |capabilities| {
         let mut held = Some(capabilities);
+        let mut restored = Some(restored).filter(|it| !it.is_empty());
         let mut open: BTreeMap<u64, Vec<Partial>> = BTreeMap::new();
         move |frontiers| {
             let mut groups = groups.borrow_mut();
@@ -90,6 +97,11 @@ pub(in crate::engine) fn aggregate<'s>(
             let end = u64::MAX;
             let first = |it: usize| frontiers[it].frontier().first().copied().unwrap_or(end);
             let upto = first(0).min(first(1));
+            if boot < upto
+                && let Some(restored) = restored.take()
+            {
+                groups.restore(restored, over(boot));
+            }
             while let Some(entry) = open.first_entry() {
                 let time = *entry.key();
                 if upto <= time {
@@ -315,18 +327,72 @@ impl Groups {
     fn take_in(&mut self, time: u64, partials: Vec<Partial>, over: i64) {
         self.turn_to(time);
         let is_news = self.boot < time;
+        partials
+            .into_iter()
+            .for_each(|it| self.take_in_one(it, over, is_news));
+    }
+
+    fn take_in_one(&mut self, partial: Partial, over: i64, is_news: bool) {
         let newest = over.saturating_add(self.reach_us());
-        for partial in partials {
-            if !self.slides() || partial.bucket <= newest || partial.bucket == FOR_EVER {
-                self.let_in(partial, over, is_news);
-            } else {
-                self.keep_ahead(partial, is_news);
+        if !self.slides() || partial.bucket <= newest || partial.bucket == FOR_EVER {
+            self.let_in(partial, over, is_news);
+        } else {
+            self.keep_ahead(partial, is_news);
+        }
+    }
+
+    /// Takes in what was stored, at the epoch of its commit. A group of a window or of all time is there once as a rule, and then is new.
+    fn restore(&mut self, stored: StoredGroups, over: i64) {
+        self.epoch = self.boot;
+        if matches!(self.aggregation.window, Window::None) && !self.has_distinct() {
+            let groups = self.tables.entry(FOR_EVER).or_default();
+            groups.reserve(stored.len());
+        }
+        let is_plain = !self.slides() && !self.has_distinct();
+        let mut rows = GroupRows::default();
+        for partial in stored.into_partials() {
+            match is_plain {
+                true => self.restore_one(partial, over, &mut rows),
+                false => self.take_in_one(partial, over, false),
             }
             // An epoch is one change of a group to readers of the rows; what is restored comes once for each.
-            if !is_news && RESTORED_AT_ONCE <= self.changed.len() {
+            if RESTORED_AT_ONCE <= rows.diffs.len() {
+                self.give(std::mem::take(&mut rows));
+            }
+            if RESTORED_AT_ONCE <= self.changed.len() {
                 self.finish();
             }
         }
+        self.give(rows);
+        self.finish();
+    }
+
+    /// Puts a group in its table; one that is there takes it in.
+    fn restore_one(&mut self, mut partial: Partial, over: i64, rows: &mut GroupRows) {
+        let is_over = partial.bucket <= over && partial.bucket != FOR_EVER;
+        if is_over || partial.accumulator.is_zero() {
+            return;
+        }
+        let bucket = match self.aggregation.window {
+            Window::Tumble { .. } => partial.bucket,
+            Window::None | Window::Last { .. } => FOR_EVER,
+        };
+        let aggregates = &self.aggregation.aggregates;
+        if self.aggregation.append_only {
+            partial.accumulator.keep_best(aggregates);
+        }
+        let Partial {
+            key, accumulator, ..
+        } = partial;
+        let groups = self.tables.entry(bucket).or_default();
+        if !groups.insert(&key, &accumulator) {
+            self.change(bucket, key, &accumulator);
+            return;
+        }
+        self.note_sums_without_place(&key, &accumulator);
+        rows.results.extend(results(aggregates, &accumulator));
+        rows.keys.push(key);
+        rows.diffs.push(1);
     }
 
     /// Keeps a partial that is too far ahead, as one with what is there of its group.
@@ -461,33 +527,47 @@ impl Groups {
         let changed = std::mem::take(&mut self.changed);
         self.places.clear();
         let mut rows = GroupRows::default();
+        let (mut before, mut now) = (Vec::new(), Vec::new());
         for it in changed.into_iter().filter(|it| it.before != it.now) {
             let table = self.tables.entry(it.bucket).or_default();
             table.set(&it.key, &it.now);
             if it.bucket != FOR_EVER && table.is_empty() {
                 self.tables.remove(&it.bucket);
             }
-            let values = |of: &Accumulator| {
-                let aggregates = self.aggregation.aggregates.iter().enumerate();
-                let values = aggregates.map(|(at, it)| result(it, of.slots.get(at)));
-                (!of.is_zero()).then(|| values.collect::<Vec<Value>>())
-            };
-            let (before, now) = (values(&it.before), values(&it.now));
-            if before == now {
+            let aggregates = &self.aggregation.aggregates;
+            let (had, has) = (!it.before.is_zero(), !it.now.is_zero());
+            before.clear();
+            now.clear();
+            if had {
+                before.extend(results(aggregates, &it.before));
+            }
+            if has {
+                now.extend(results(aggregates, &it.now));
+            }
+            if had == has && before == now {
                 continue;
             }
             self.note_sums_without_place(&it.key, &it.now);
-            rows.add(&it.key, before, -1);
-            rows.add(&it.key, now, 1);
+            if had {
+                rows.add(it.key.clone(), &mut before, -1);
+            }
+            if has {
+                rows.add(it.key, &mut now, 1);
+            }
         }
-        if !rows.diffs.is_empty() {
-            let changes = rows.changes(&self.aggregation, &self.schema);
-            self.rows.push((self.epoch, changes));
-        }
+        self.give(rows);
         if !self.refused.is_empty() {
             let refused = std::mem::take(&mut self.refused);
             let late = late_rows(&self.view, self.epoch, &refused);
             self.late.push((self.epoch, late));
+        }
+    }
+
+    /// Gives rows on, in the epoch of now.
+    fn give(&mut self, rows: GroupRows) {
+        if !rows.diffs.is_empty() {
+            let changes = rows.changes(&self.aggregation, &self.schema);
+            self.rows.push((self.epoch, changes));
         }
     }
 
@@ -575,32 +655,39 @@ fn as_json(schema: &SchemaRef, key: &Row) -> String {
     serde_json::Value::Object(members.collect()).to_string()
 }
 
-/// Rows of groups, column by column.
+/// The results of a group, aggregate by aggregate.
+fn results(aggregates: &[Aggregate], of: &Accumulator) -> impl Iterator<Item = Value> {
+    let aggregates = aggregates.iter().enumerate();
+    aggregates.map(|(at, it)| result(it, of.slots.get(at)))
+}
+
+/// Rows of groups.
 #[derive(Default)]
 struct GroupRows {
     keys: Vec<Row>,
-    results: Vec<Vec<Value>>,
+    /// Those of each row behind those of the one before.
+    results: Vec<Value>,
     diffs: Vec<i64>,
 }
 
 impl GroupRows {
-    fn add(&mut self, key: &Row, results: Option<Vec<Value>>, diff: i64) {
-        if let Some(results) = results {
-            self.keys.push(key.clone());
-            self.results.push(results);
-            self.diffs.push(diff);
-        }
+    /// Adds a row, and takes its results.
+    fn add(&mut self, key: Row, results: &mut Vec<Value>, diff: i64) {
+        self.keys.push(key);
+        self.results.append(results);
+        self.diffs.push(diff);
     }
 
     fn changes(self, aggregation: &Aggregation, schema: &SchemaRef) -> Changes {
         let keys = aggregation.keys.len();
+        let results = aggregation.aggregates.len();
         let columns = schema.fields().iter().enumerate().map(|(at, field)| {
             let column = |values: &mut dyn Iterator<Item = &Value>| {
                 array_of_values(field.data_type(), values)
             };
             match at.checked_sub(keys) {
                 None => column(&mut self.keys.iter().map(|it| &it.0[at])),
-                Some(number) => column(&mut self.results.iter().map(|it| &it[number])),
+                Some(number) => column(&mut self.results.iter().skip(number).step_by(results)),
             }
         });
         let columns = columns.collect::<Result<Vec<_>, _>>();
@@ -627,4 +714,125 @@ fn late_rows(view: &str, epoch: u64, refused: &[(i64, i64)]) -> Changes {
         ],
     );
     Changes::records(batch.expect("late counts have their own schema"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{IntSum, sum_row_counts};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use proptest::prelude::*;
+
+    fn groups(window: Window, append_only: bool) -> Groups {
+        let aggregate = |function, argument| Aggregate {
+            function,
+            argument,
+            filter: None,
+            argument_type: DataType::Int64,
+            result_type: DataType::Int64,
+        };
+        let aggregation = Aggregation {
+            id: "v.0".to_owned(),
+            keys: vec![0],
+            window,
+            hops: None,
+            window_ends: vec![None],
+            clocks: std::collections::BTreeSet::new(),
+            append_only,
+            aggregates: vec![
+                aggregate(Function::Count, None),
+                aggregate(Function::Sum, Some(1)),
+                aggregate(Function::Max, Some(1)),
+            ],
+        };
+        let columns = ["k", "records", "total", "most"];
+        let columns = columns.map(|it| Field::new(it, DataType::Int64, true));
+        let epochs = RunEpochs {
+            boot: 100,
+            start: 200,
+            is_first_run: false,
+            tick_ms: 100,
+            control: Arc::default(),
+        };
+        let schema = Arc::new(Schema::new(columns.to_vec()));
+        Groups::new(
+            &Arc::new(aggregation),
+            &schema,
+            "v",
+            &epochs,
+            &Rc::default(),
+        )
+    }
+
+    fn partial(key: i64, bucket: i64, value: i64, count: i64) -> Partial {
+        let mut sum = IntSum::default();
+        sum.add(value, count);
+        Partial {
+            key: Row([Value::Int(key)].into()),
+            bucket,
+            accumulator: Accumulator {
+                records: count,
+                slots: [
+                    Slot::Count(count),
+                    Slot::IntSum(sum),
+                    Slot::Extremes(vec![(Value::Int(value), count)]),
+                ]
+                .into(),
+            },
+            members: Vec::new(),
+        }
+    }
+
+    type Found = (Vec<(Row, i64)>, Vec<(i64, Vec<(Row, Accumulator)>)>);
+
+    /// The rows that were given on, summed, and the groups of each table.
+    fn found(groups: Groups) -> Found {
+        let rows = groups.rows.iter().inspect(|it| assert_eq!(it.0, 100));
+        let rows = rows.flat_map(|it| it.1.rows().collect::<Vec<_>>());
+        let mut rows: Vec<(Row, i64)> = rows.collect();
+        sum_row_counts(&mut rows);
+        let tables = groups.tables.into_iter().filter(|it| !it.1.is_empty());
+        let tables = tables.map(|(bucket, table)| {
+            let mut groups: Vec<(Row, Accumulator)> = table.into_groups().collect();
+            groups.sort();
+            (bucket, groups)
+        });
+        (rows, tables.collect())
+    }
+
+    proptest! {
+        /// Windows that are over are gone, and a group that is there several times is their sum.
+        #[test]
+        fn restored_groups_are_what_taking_them_in_makes_of_them(
+            partials in prop::collection::vec((0..6_i64, 1..5_i64, -3..4_i64, 1..3_i64, any::<bool>()), 0..20),
+            append_only in any::<bool>(),
+            has_windows in any::<bool>(),
+            over in 0..3_i64,
+        ) {
+            let window = match has_windows {
+                true => Window::Tumble { key: 0, add_us: 0, size_us: 1 },
+                false => Window::None,
+            };
+            let over = if has_windows { over } else { NEVER };
+            let partials = partials.into_iter().map(|(key, bucket, value, count, is_taken_back)| {
+                // The key of a group tells its window.
+                let (key, bucket) = match has_windows {
+                    true => (10 * key + bucket, bucket),
+                    false => (key, FOR_EVER),
+                };
+                let count = if is_taken_back && !append_only { -count } else { count };
+                partial(key, bucket, value, count)
+            });
+            let partials: Vec<Partial> = partials.collect();
+            let mut stored = StoredGroups::default();
+            partials.iter().for_each(|it| stored.push(it));
+            let mut restored = groups(window, append_only);
+            restored.restore(stored, over);
+            let mut taken_in = groups(window, append_only);
+            taken_in.take_in(100, partials, over);
+            taken_in.finish();
+            let (restored, expected) = (found(restored), found(taken_in));
+            prop_assert_eq!(restored, expected);
+        }
+    }
 }

@@ -16,29 +16,22 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 /// Partial groups with their epoch.
 pub(in crate::engine) type PartialStream<'s> = StreamVec<'s, u64, (u64, Partial)>;
 
-/// What an aggregation begins with: restored groups, or at the first start of all the one row it has without keys, even without records.
-/// That one is taken in and stored like any other.
-pub(in crate::engine) fn initial(
-    aggregation: &Aggregation,
-    restored: Vec<Partial>,
-    has_first_row: bool,
-) -> Vec<Partial> {
-    let mut initial = restored;
-    // Rows come out in this order, and most begin with the columns of the key: who sorts them then has little to do.
-    initial.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    if aggregation.keys.is_empty() && has_first_row {
-        let accumulator = Accumulator {
-            records: 1,
-            ..Accumulator::empty(&aggregation.aggregates)
-        };
-        initial.push(Partial {
-            key: Row::default(),
-            bucket: i64::MAX,
-            accumulator,
-            members: Vec::new(),
-        });
+/// What an aggregation begins with at the first start of all: without keys the one row it has even without records. That one is taken in and
+/// stored like any other.
+pub(in crate::engine) fn initial(aggregation: &Aggregation, has_first_row: bool) -> Vec<Partial> {
+    if !aggregation.keys.is_empty() || !has_first_row {
+        return Vec::new();
     }
-    initial
+    let accumulator = Accumulator {
+        records: 1,
+        ..Accumulator::empty(&aggregation.aggregates)
+    };
+    vec![Partial {
+        key: Row::default(),
+        bucket: i64::MAX,
+        accumulator,
+        members: Vec::new(),
+    }]
 }
 
 /// One partial per group, worker and epoch, for each aggregation of a pass; before them what each begins with.
