@@ -125,7 +125,8 @@ fn work(
             Depth::Parquet => decoded.batch,
             Depth::Table => {
                 let epochs = Int64Array::from_value(1, decoded.batch.num_rows());
-                let records = with_epochs(&decoded.batch, epochs).expect("one epoch per record");
+                let records =
+                    with_epochs(&decoded.batch, epochs, &[]).expect("one epoch per record");
                 evaluate(&table.plan, &records).expect("generated records are sound")
             }
         };

@@ -4,8 +4,12 @@ use super::Error;
 use crate::engine::{self, Feed, Input, Undecoded};
 use crate::lake::{Manifest, Store};
 use crate::model::{Offset, Offsets, Readers, iso_of_micros, ms_to_us, wall_ms, with_causes};
-use crate::plan::{DELETED_COLUMN, EventTime, Format, OFFSET_COLUMN, OnAhead, SourceSpec};
-use crate::source::decode::{self, DeadLetter, DecodeOptions, Decoded, Decoder, RawRecords};
+use crate::plan::{
+    ColumnSpec, DELETED_COLUMN, EventTime, Format, OFFSET_COLUMN, OnAhead, SourceSpec,
+};
+use crate::source::decode::{
+    self, DeadLetter, DecodeOptions, Decoded, Decoder, GeneratedColumn, RawRecords,
+};
 use crate::source::framing::Framing;
 use crate::source::place::Place;
 use crate::source::{self, CHUNKS_AHEAD, Chunk, LookAgain, SharedStatus, delta, file, kafka, push};
@@ -166,7 +170,8 @@ pub(super) fn open(
 
 /// The Delta table of a source, which is opened like those of a lake.
 pub(crate) fn delta_table(spec: &SourceSpec, path: &str) -> delta::Table {
-    let columns = spec.columns.iter().filter(|it| it.name != DELETED_COLUMN);
+    let columns = spec.columns.iter().filter(|it| it.generated.is_none());
+    let columns = columns.filter(|it| it.name != DELETED_COLUMN);
     delta::Table {
         path: path.to_owned(),
         has_key: spec.key.is_some(),
@@ -202,9 +207,13 @@ pub(crate) fn framing(spec: &SourceSpec) -> Framing {
 /// # Errors
 /// If a column cannot be read from the format.
 pub fn decoder(spec: &SourceSpec) -> Result<Decoder, Error> {
+    let is_read = |it: &&ColumnSpec| it.generated.is_none();
+    // Of a column that is read, among these.
+    let place = |column: usize| spec.columns[..column].iter().filter(is_read).count();
     let columns: Vec<decode::Column> = spec
         .columns
         .iter()
+        .filter(is_read)
         .map(|it| decode::Column {
             name: it.name.clone(),
             written: it.written.clone(),
@@ -223,13 +232,16 @@ pub fn decoder(spec: &SourceSpec) -> Result<Decoder, Error> {
         Some(text) => decode::Zone::parse(text).map_err(wrong)?,
         None => decode::Zone::default(),
     };
+    let event_time = spec.event_time.map(|it| it.column);
     let options = DecodeOptions {
         zone,
-        event_time: spec.event_time.map(|it| it.column),
+        event_time: event_time
+            .filter(|it| spec.columns[*it].generated.is_none())
+            .map(place),
         versions: spec.key.as_ref().map(|it| decode::Versions {
-            key: it.columns.clone(),
-            always: it.tells_row().collect(),
-            deleted: spec.columns.len() - 1,
+            key: it.columns.iter().map(|it| place(*it)).collect(),
+            always: it.tells_row().map(place).collect(),
+            deleted: columns.len() - 1,
         }),
     };
     let format = match &spec.format {
@@ -238,7 +250,29 @@ pub fn decoder(spec: &SourceSpec) -> Result<Decoder, Error> {
         Format::AccessLog => decode::Format::AccessLog,
         Format::Csv(csv) => decode::Format::Csv(csv.clone()),
     };
-    Decoder::new(format, &columns, options).map_err(wrong)
+    let read = spec.columns.iter().filter(is_read).enumerate();
+    let defaults = read.filter_map(|(place, it)| Some((place, it.default.clone()?)));
+    let decoder = Decoder::new(format, &columns, options)
+        .and_then(|it| it.with_defaults(defaults.collect()))
+        .map_err(wrong)?;
+    if spec.columns.iter().all(|it| it.generated.is_none()) {
+        return Ok(decoder);
+    }
+    let mut generated = Vec::new();
+    for (place, column) in spec.columns.iter().enumerate() {
+        let Some(by) = &column.generated else {
+            continue;
+        };
+        let by = by.over(&decoder.schema()).map_err(wrong)?;
+        generated.push(GeneratedColumn {
+            name: column.name.clone(),
+            data_type: column.data_type.clone(),
+            nullable: column.nullable,
+            place,
+            compute: Box::new(move |records| by.values(records)),
+        });
+    }
+    Ok(decoder.with_generated(generated, event_time))
 }
 
 struct DecodingFeed {
@@ -384,6 +418,113 @@ mod tests {
         assert!(
             reason.contains("more than 3 s ahead of the wall clock"),
             "{reason}"
+        );
+    }
+
+    /// What a source of these columns makes of lines of JSON: the columns without those of the engine, and its dead letters.
+    async fn decoded(columns: &str, lines: &[&str]) -> (String, Vec<(i64, String)>, Option<i64>) {
+        let text = format!(
+            "CREATE SOURCE s ({columns}) WITH (connector = 'files', path = 'in') FORMAT JSON;
+             CREATE TABLE logs AS SELECT * FROM s;"
+        );
+        let dataflow = crate::sql::plan_text("test", &text, |_| None).await;
+        let dataflow = dataflow.expect("the dataflow can be planned");
+        let mut records = RawRecords::empty(Partition(0));
+        for (offset, line) in lines.iter().enumerate() {
+            records.push(offset as i64, line.as_bytes());
+        }
+        let mut decoder = decoder(&dataflow.sources[0]).expect("it decodes JSON");
+        let decoded = decoder.decode(&records);
+        assert_eq!(decoded.batch.schema(), decoder.schema());
+        let own = decoded.batch.num_columns() - 2;
+        let own: Vec<usize> = (0..own).collect();
+        let batch = decoded.batch.project(&own).expect("they are there");
+        let rows = arrow::util::pretty::pretty_format_batches(&[batch]);
+        let rows = rows.expect("rows can be shown").to_string();
+        let rows = rows.lines().filter(|it| it.starts_with('|')).skip(1);
+        let rows: Vec<&str> = rows.collect();
+        for letter in &decoded.dead_letters {
+            assert_eq!(letter.raw, lines[letter.offset as usize].as_bytes());
+        }
+        let letters = decoded.dead_letters.into_iter();
+        let letters = letters.map(|it| (it.offset, it.reason));
+        (rows.join("\n"), letters.collect(), decoded.max_event_time)
+    }
+
+    #[tokio::test]
+    async fn generated_columns_are_computed_where_they_are_declared() {
+        let columns = "cost AS price * pieces, price INT, b INT GENERATED ALWAYS AS (pieces + 1) STORED, pieces INT, c TEXT AS CAST(price AS TEXT) VIRTUAL";
+        let lines = [
+            r#"{"price": 2, "pieces": 3, "cost": 100}"#,
+            r#"{"price": 2}"#,
+        ];
+        let (rows, letters, _) = decoded(columns, &lines).await;
+        assert_eq!(
+            rows,
+            "| 6    | 2     | 4 | 3      | 2 |\n|      | 2     |   |        | 2 |"
+        );
+        assert!(letters.is_empty(), "{letters:?}");
+    }
+
+    /// One record for which an expression fails does not take the others of its slice with it.
+    #[tokio::test]
+    async fn records_whose_generated_columns_fail_are_dead_letters() {
+        let columns = "a TEXT, b INT GENERATED ALWAYS AS (CAST(a AS INT)) STORED NOT NULL";
+        let lines = [
+            r#"{"a": "1"}"#,
+            r#"{"a": "x"}"#,
+            r#"{"a": null}"#,
+            "{",
+            r#"{"a": "4"}"#,
+        ];
+        let (rows, letters, _) = decoded(columns, &lines).await;
+        assert_eq!(rows, "| 1 | 1 |\n| 4 | 4 |");
+        let offsets: Vec<i64> = letters.iter().map(|it| it.0).collect();
+        assert_eq!(offsets, [1, 2, 3]);
+        assert!(
+            letters[0].1.starts_with("generated column \"b\": "),
+            "{letters:?}"
+        );
+        assert_eq!(
+            letters[1].1,
+            "generated column \"b\" is null, but is declared NOT NULL"
+        );
+    }
+
+    #[tokio::test]
+    async fn event_time_may_be_generated() {
+        let columns = "ms BIGINT, n INT, at AS to_timestamp_millis(ms), WATERMARK FOR at AS at - INTERVAL '5' SECOND";
+        let lines = [r#"{"ms": 2000}"#, r#"{"n": 1}"#, r#"{"ms": 1000}"#];
+        let (rows, letters, newest_us) = decoded(columns, &lines).await;
+        assert_eq!(rows.lines().count(), 2, "{rows}");
+        assert_eq!(
+            letters,
+            [(
+                1,
+                "generated column \"at\" is null, but is the event time".to_owned()
+            )]
+        );
+        assert_eq!(newest_us, Some(2_000_000));
+    }
+
+    #[tokio::test]
+    async fn a_default_is_of_records_that_lack_the_field() {
+        let columns = "a INT NOT NULL DEFAULT 5, b TEXT DEFAULT 'none', c TIMESTAMP DEFAULT TIMESTAMP '2026-01-01 00:00:00', d INT DEFAULT -1 NOT NULL";
+        let lines = [
+            r#"{"b": null, "c": null}"#,
+            r#"{"a": 1, "b": "x", "d": 2, "c": null}"#,
+            r#"{"a": null}"#,
+        ];
+        let (rows, letters, _) = decoded(columns, &lines).await;
+        let cells = |it: &str| it.split('|').map(str::trim).collect::<Vec<_>>().join("|");
+        let rows: Vec<String> = rows.lines().map(cells).collect();
+        assert_eq!(rows, ["|5|||-1|", "|1|x||2|"]);
+        assert_eq!(
+            letters,
+            [(
+                2,
+                "field \"a\" is missing or null, but is declared NOT NULL".to_owned()
+            )]
         );
     }
 

@@ -220,6 +220,18 @@ impl Refusals {
                 _ => {}
             }
         }
+        for column in &new.columns {
+            let was = old.columns.iter().find(|it| it.name == column.name);
+            let Some(was) = was.filter(|it| it.sql != column.sql) else {
+                continue;
+            };
+            let said = |it: &str| match it {
+                "" => "read from records".to_owned(),
+                sql if sql.starts_with("DEFAULT ") => format!("read with {sql}"),
+                sql => format!("computed by `{sql}`"),
+            };
+            self.add(name, format!("{what}: column {} was {} and is now {}; what was stored of it would not follow, so give the new column another name", column.name, said(&was.sql), said(&column.sql)));
+        }
         self.columns(
             (name, &what),
             &old.columns,

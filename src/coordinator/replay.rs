@@ -426,7 +426,7 @@ fn decode(
                 .collect();
             let batch = era.decode(&part).batch;
             let epochs = Int64Array::from_value(epoch.0 as i64, batch.num_rows());
-            let stamped = with_epochs(&batch, epochs).map_err(failed)?;
+            let stamped = with_epochs(&batch, epochs, &spec.read_times()).map_err(failed)?;
             all.push(DecodedLetters {
                 source: source.clone(),
                 partition,

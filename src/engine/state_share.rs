@@ -216,7 +216,10 @@ impl StateShare {
 }
 
 /// The list of an operator. Its name is copied only for a new one: there may be millions of records.
-pub(crate) fn list_of<'a, T: Default>(all: &'a mut HashMap<String, T>, operator: &str) -> &'a mut T {
+pub(crate) fn list_of<'a, T: Default>(
+    all: &'a mut HashMap<String, T>,
+    operator: &str,
+) -> &'a mut T {
     if !all.contains_key(operator) {
         all.insert(operator.to_owned(), T::default());
     }

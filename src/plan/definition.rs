@@ -77,7 +77,8 @@ pub struct ColumnDefinition {
     /// In a source: whether a record may lack it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
-    /// In a table of archived records: what it is computed by.
+    /// In a table of archived records, and of a generated column of a source: what it is computed by. Of another column of a source: `DEFAULT` and
+    /// what a record has that lacks it, if that is stated.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub sql: String,
     /// For a column that was added: where each partition of the source was read on then. Records before do not have it.
@@ -411,7 +412,11 @@ fn of_source(column: &ColumnSpec) -> ColumnDefinition {
             false => sql_name(&column.data_type),
         },
         required: !column.nullable,
-        sql: String::new(),
+        sql: match (&column.generated, &column.default) {
+            (Some(by), _) => by.sql().to_owned(),
+            (None, Some(text)) => format!("DEFAULT '{}'", text.replace('\'', "''")),
+            (None, None) => String::new(),
+        },
         since: None,
     }
 }

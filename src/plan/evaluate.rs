@@ -1,6 +1,6 @@
 //! Plans without state applied to a batch: what a table keeps of records, outside of the engine.
 
-use super::{EPOCH_COLUMN, Plan};
+use super::{EPOCH_COLUMN, Plan, put_read_times};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions,
 };
@@ -89,11 +89,15 @@ pub fn nullable(schema: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// Records of a source with the epochs they came in, as plans read them.
+/// Records of a source with the epochs they came in, as plans read them. `read_times` are its columns of [`super::SourceSpec::read_times`].
 ///
 /// # Errors
 /// If there are not as many epochs as records.
-pub fn with_epochs(records: &RecordBatch, epochs: Int64Array) -> Result<RecordBatch, String> {
+pub fn with_epochs(
+    records: &RecordBatch,
+    epochs: Int64Array,
+    read_times: &[usize],
+) -> Result<RecordBatch, String> {
     let schema = records.schema();
     let mut fields: Vec<Field> = schema
         .fields()
@@ -102,6 +106,7 @@ pub fn with_epochs(records: &RecordBatch, epochs: Int64Array) -> Result<RecordBa
         .collect();
     fields.push(Field::new(EPOCH_COLUMN, DataType::Int64, false));
     let mut columns = records.columns().to_vec();
+    put_read_times(&mut columns, read_times, &epochs);
     columns.push(Arc::new(epochs));
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|it| it.to_string())
 }

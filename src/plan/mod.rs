@@ -11,6 +11,7 @@ mod described;
 mod detection;
 mod evaluate;
 mod explain;
+mod generated;
 mod halves;
 mod hops;
 mod meaning;
@@ -33,6 +34,7 @@ pub use described::Description;
 pub use detection::{Detection, Grid, IncidentSpec, Judged, MetricSpec, Observed, Told};
 pub use evaluate::{evaluate, nullable, typed, with_epochs};
 pub use explain::{Line, lines, span};
+pub use generated::{Generated, put_read_times};
 pub use halves::in_halves;
 pub use hops::{Hops, one_side};
 pub use meaning::{Comment, Meaning, Role, Scale, Statistic, guessed};
@@ -163,6 +165,10 @@ pub struct ColumnSpec {
     pub nullable: bool,
     /// Whether it was declared as JSON: text that takes JSON of any shape.
     pub is_json: bool,
+    /// What it is in a record that lacks it, as text; without it that is null.
+    pub default: Option<String>,
+    /// What computes it, if records do not have it themselves.
+    pub generated: Option<Generated>,
 }
 
 /// The key of a source whose records are versions of rows: read as a relation, it has the latest row of each key.

@@ -117,6 +117,8 @@ fn source(name: &str, event_time: bool) -> SourceSpec {
         data_type,
         nullable: true,
         is_json: false,
+        default: None,
+        generated: None,
     };
     SourceSpec {
         name: name.to_owned(),

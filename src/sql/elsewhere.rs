@@ -107,18 +107,8 @@ pub fn constraint(parser: &Parser) -> Option<String> {
 }
 
 /// What to write instead of a part of a column that a source does not have, if the next words are one.
-pub fn of_column(parser: &Parser, column: &str) -> Option<String> {
+pub fn of_column(parser: &Parser) -> Option<String> {
     let next = parser.peek_nth_token(0).token;
-    if is_word(&next, "GENERATED") || is_word(&next, "AS") {
-        return Some(format!(
-            "the columns of a source are those of its records; compute `{column}` where it is read: CREATE VIEW name AS SELECT *, … AS {column} FROM source"
-        ));
-    }
-    if is_word(&next, "DEFAULT") {
-        return Some(format!(
-            "the columns of a source have no DEFAULT; write coalesce({column}, …) where it is read"
-        ));
-    }
     if is_word(&next, "METADATA") {
         return Some("where a record was read is in the columns _partition, _offset and _epoch of each source; leave METADATA out".to_owned());
     }

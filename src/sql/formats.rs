@@ -153,13 +153,20 @@ fn is_topic(options: &[(String, String)]) -> bool {
 
 /// Whether records of a format can have these columns.
 pub(super) fn check_columns(format: &Format, columns: &[ColumnSpec]) -> Result<(), String> {
-    let is_nested =
-        |it: &&ColumnSpec| matches!(it.data_type, DataType::List(_) | DataType::Struct(_));
-    match (format, columns.iter().find(is_nested)) {
-        (Format::Csv(_), Some(column)) => Err(format!(
+    let is_nested = |it: &&ColumnSpec| {
+        it.generated.is_none() && matches!(it.data_type, DataType::List(_) | DataType::Struct(_))
+    };
+    if let (Format::Csv(_), Some(column)) = (format, columns.iter().find(is_nested)) {
+        return Err(format!(
             "column `{}`: a field of CSV is no array and no STRUCT; declare it as JSON, of which views take the parts",
             column.name
+        ));
+    }
+    match (format, columns.iter().find(|it| it.default.is_some())) {
+        (Format::Json | Format::Debezium | Format::Csv(_), _) | (_, None) => Ok(()),
+        (Format::AccessLog | Format::Parquet | Format::Delta, Some(column)) => Err(format!(
+            "column `{0}`: a DEFAULT is what a record of JSON or CSV has that lacks the field; write coalesce({0}, …) where it is read",
+            column.name
         )),
-        (_, _) => Ok(()),
     }
 }

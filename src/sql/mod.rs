@@ -25,6 +25,7 @@ mod excerpt;
 mod formats;
 mod forms;
 mod functions;
+mod generated;
 mod grouping_sets;
 pub mod incidents;
 mod inside_aggregates;
@@ -86,9 +87,9 @@ use crate::lake;
 use crate::model::stated::{StatedOption, is_option, names_listed, option};
 use crate::plan::{
     ColumnSpec, Comment, DEAD_LETTER_RELATION, DELETED_COLUMN, Dataflow, Definitions, EPOCH_COLUMN,
-    EventTime, LATE_RELATION, LiveModels, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, PageSettings,
-    PlainView, Plan, PrimaryKey, Retention, RowEnd, SourceSpec, TableSpec, ViewKind, ViewSpec,
-    check_rows, dead_letter_schema, late_schema, properties,
+    EventTime, Generated, LATE_RELATION, LiveModels, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN,
+    PageSettings, PlainView, Plan, PrimaryKey, Retention, RowEnd, SourceSpec, TableSpec, ViewKind,
+    ViewSpec, check_rows, dead_letter_schema, late_schema, properties,
 };
 use crate::source::place::{Place, is_delta};
 use arrow::array::RecordBatch;
@@ -410,7 +411,8 @@ impl Planner {
                 self.dataflow.name = name;
             }
             ParsedKind::Source(text) => {
-                let source = source_spec(text)?;
+                let columns = generated::columns(&text).await?;
+                let source = source_spec(text, columns)?;
                 self.register(&source.name, source.schema())?;
                 let has_key = source.key.is_some();
                 let name = source.name.clone();
@@ -1013,6 +1015,11 @@ fn primary_key(
     let mut place = |what: &str, name: &str| {
         let at = columns.iter().position(|it| it.name == name);
         let at = at.ok_or_else(|| format!("{what} `{name}`: the source has no such column"))?;
+        if columns[at].generated.is_some() {
+            return Err(format!(
+                "{what} `{name}`: what tells the row of a record is a column of the record itself, not a generated one"
+            ));
+        }
         columns[at].nullable = false;
         Ok::<usize, String>(at)
     };
@@ -1040,6 +1047,8 @@ fn primary_key(
         data_type: DataType::Boolean,
         nullable: true,
         is_json: false,
+        default: None,
+        generated: None,
     });
     Ok(Some(PrimaryKey {
         columns: key,
@@ -1048,30 +1057,9 @@ fn primary_key(
     }))
 }
 
-fn source_spec(mut text: SourceText) -> Result<SourceSpec, String> {
+fn source_spec(mut text: SourceText, mut columns: Vec<ColumnSpec>) -> Result<SourceSpec, String> {
     let on_ahead = on_ahead(&mut text.options, text.watermark.is_some())?;
     let lead_us = lead_us(&mut text.options, text.watermark.as_ref().map(|it| it.1))?;
-    let mut columns = text
-        .columns
-        .iter()
-        .map(|it| {
-            let name = &it.name;
-            let data_type =
-                syntax::arrow_type(&it.data_type).map_err(|it| format!("column `{name}`: {it}"))?;
-            if name.starts_with('_') {
-                return Err(format!(
-                    "column `{name}`: names that start with `_` are the engine's own"
-                ));
-            }
-            Ok(ColumnSpec {
-                name: name.clone(),
-                written: it.written.clone(),
-                data_type,
-                nullable: it.nullable,
-                is_json: syntax::is_json(&it.data_type),
-            })
-        })
-        .collect::<Result<Vec<_>, String>>()?;
     let key = primary_key(&mut text, &mut columns)?;
     let event_time = match text.watermark {
         None => None,
@@ -1083,6 +1071,11 @@ fn source_spec(mut text: SourceText) -> Result<SourceSpec, String> {
             if !matches!(columns[column].data_type, DataType::Timestamp(..)) {
                 return Err(format!(
                     "WATERMARK FOR `{name}`: the column must be a TIMESTAMP"
+                ));
+            }
+            if let Some(Generated::ReadTime) = columns[column].generated {
+                return Err(format!(
+                    "WATERMARK FOR `{name}`: when a record was read is no event time; name a time that records have themselves"
                 ));
             }
             Some(EventTime {

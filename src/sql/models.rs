@@ -18,7 +18,7 @@
 mod tests;
 
 use super::functions::{SCORE, wants};
-use super::syntax::ParsedKind;
+use super::syntax::{GeneratedText, ParsedKind};
 use super::walk;
 use crate::lake::{self, Store};
 use crate::learn::{self, Model};
@@ -115,8 +115,15 @@ impl<'a> Binder<'a> {
             ParsedKind::Alias { query, .. } | ParsedKind::View { query, .. } => {
                 self.query(query, false).await
             }
+            ParsedKind::Source(source) => {
+                for column in &mut source.columns {
+                    if let Some(GeneratedText::Query(query)) = &mut column.generated {
+                        self.query(query, false).await?;
+                    }
+                }
+                Ok(())
+            }
             ParsedKind::Name(_)
-            | ParsedKind::Source(_)
             | ParsedKind::Detector(_)
             | ParsedKind::Webhook(_)
             | ParsedKind::Comment { .. } => Ok(()),

@@ -294,6 +294,8 @@ impl LeftOut {
 /// The rows of one table and partition, while records are held against them.
 pub(super) struct Matching<'a> {
     table: &'a TableSpec,
+    /// Columns of its source that are the time of reading.
+    read_times: Vec<usize>,
     /// Records for which the archive's expressions fail are dead letters instead; further tables leave them out.
     is_archive: bool,
     pub left_out: LeftOut,
@@ -309,6 +311,7 @@ pub(super) struct Matching<'a> {
 impl<'a> Matching<'a> {
     pub fn new(
         table: &'a TableSpec,
+        read_times: Vec<usize>,
         is_archive: bool,
         archived: &'a [Archived],
         let_go: Option<&LetGo>,
@@ -320,6 +323,7 @@ impl<'a> Matching<'a> {
         };
         Ok(Matching {
             table,
+            read_times,
             is_archive,
             left_out: LeftOut::default(),
             let_go: let_go.map(column).transpose()?,
@@ -346,7 +350,7 @@ impl<'a> Matching<'a> {
             .into_iter()
             .map(|it| find(self.archived, it).map_or(0, |it| it.epoch));
         let epochs = Int64Array::from_iter_values(epochs);
-        let expected = with_epochs(records, epochs)
+        let expected = with_epochs(records, epochs, &self.read_times)
             .and_then(|it| evaluate(&self.table.plan, &it))
             .and_then(|it| with_nulls(&it, absent))
             .and_then(|it| {
@@ -595,7 +599,7 @@ mod tests {
     /// How many records count as let go, and how many findings there are, if the table has rows of these offsets.
     fn held_against(there: &[i64], let_go: Option<&LetGo>) -> (u64, u64) {
         let records = records();
-        let expected = with_epochs(&records, Int64Array::from_value(7, 6)).expect("epochs");
+        let expected = with_epochs(&records, Int64Array::from_value(7, 6), &[]).expect("epochs");
         let schema = expected.schema();
         let table = TableSpec {
             name: "t".to_owned(),
@@ -623,7 +627,7 @@ mod tests {
             })
             .collect();
         let mut findings = Findings::default();
-        let matching = Matching::new(&table, true, &archived, let_go);
+        let matching = Matching::new(&table, Vec::new(), true, &archived, let_go);
         let mut matching = matching.expect("the table has the columns");
         matching.expect(&records, &[], 0, &mut findings);
         (matching.gone, findings.count)

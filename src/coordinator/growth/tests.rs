@@ -132,6 +132,45 @@ fn views_are_filled_with_all_that_read_them() {
     );
 }
 
+/// What was stored of a generated column keeps what it was computed by, and of a record that lacked a field what it had.
+#[test]
+fn generated_columns_and_defaults_keep_their_meaning() {
+    check(
+        "n BIGINT",
+        "n BIGINT, m AS n * 2",
+        &[
+            "source s: new columns m; records read before do not have them",
+            "table raw: new columns m, null in the rows that are there",
+        ],
+    );
+    let with = |column: &str| text().replacen("n BIGINT", column, 1);
+    let refused = |from: &str, to: &str| {
+        let growth = since(&manifest(&with(from)), &dataflow(&with(to)));
+        growth.expect_err("the lake cannot follow").to_string()
+    };
+    let said = refused("n BIGINT, m AS n * 2", "n BIGINT, m AS n * 3");
+    assert!(
+        said.contains("column m was computed by `(n * 2)` and is now computed by `(n * 3)`"),
+        "{said}"
+    );
+    let said = refused("n BIGINT", "n BIGINT DEFAULT 0");
+    assert!(
+        said.contains("column n was read from records and is now read with DEFAULT '0'"),
+        "{said}"
+    );
+    let said = refused(
+        "n BIGINT, m TIMESTAMP",
+        "n BIGINT, m TIMESTAMP AS PROCTIME()",
+    );
+    assert!(said.contains("is now computed by `proctime()`"), "{said}");
+    // Ways of writing one thing.
+    let same = since(
+        &manifest(&with("n BIGINT, m AS n * 2")),
+        &dataflow(&with("n BIGINT, m AS (n*2)")),
+    );
+    assert_eq!(same.unwrap().sentences(), Vec::<String>::new());
+}
+
 #[test]
 fn columns_come_with_the_offsets_they_came_at() {
     let growth = change("n BIGINT", "n BIGINT, x DOUBLE").unwrap();

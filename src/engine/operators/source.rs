@@ -6,7 +6,7 @@ use crate::engine::clock::{Ahead, Report};
 use crate::engine::credible::{Credible, Judged, Moment};
 use crate::engine::{ClockState, Feed, Input, Job, Records, SourceProgress, Undecoded};
 use crate::model::{Epoch, Partition, Stamps};
-use crate::plan::{SourceSpec, dead_letter_schema};
+use crate::plan::{SourceSpec, dead_letter_schema, put_read_times};
 use arrow::array::{
     AsArray, BinaryArray, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray,
 };
@@ -74,7 +74,7 @@ pub(in crate::engine) fn source<'s>(
     let settings = job.settings.clone();
     let (start, wall, control) = (job.start, job.wall.clone(), Arc::clone(&job.control));
     let name = spec.name.clone();
-    let mut gathered = Gathered::new(spec.schema());
+    let mut gathered = Gathered::new(spec.schema(), spec.read_times());
     let clock = job.settings.clocks[&spec.name];
     let idle_sleep_ms_max = settings.idle_sleep_ms_max.max(IDLE_SLEEP_MS);
     let mut judges = Judges {
@@ -248,14 +248,17 @@ fn give(
 struct Gathered {
     /// The columns a feed yields, and the epoch.
     schema: SchemaRef,
+    /// Columns that are the time of reading.
+    read_times: Vec<usize>,
     batches: Vec<RecordBatch>,
     records: usize,
 }
 
 impl Gathered {
-    fn new(schema: SchemaRef) -> Self {
+    fn new(schema: SchemaRef, read_times: Vec<usize>) -> Self {
         Gathered {
             schema,
+            read_times,
             batches: Vec::new(),
             records: 0,
         }
@@ -283,6 +286,7 @@ impl Gathered {
         };
         let epochs = Int64Array::from_value(epoch.0 as i64, one.num_rows());
         let mut columns = one.columns().to_vec();
+        put_read_times(&mut columns, &self.read_times, &epochs);
         columns.push(Arc::new(epochs));
         let all = RecordBatch::try_new(self.schema.clone(), columns);
         Some(Changes::records(

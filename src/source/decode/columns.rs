@@ -120,10 +120,22 @@ pub(super) struct Target {
     pub(super) data_type: DataType,
     /// Why null is refused here, if it is.
     pub(super) when_null: Option<&'static str>,
+    /// What a record has that lacks the field, as text; without it that is null.
+    pub(super) default: Option<String>,
 }
 
 impl Target {
-    /// The slot of a null or missing value, or the reason why there may be none.
+    /// The slot of a field that a record lacks, or the reason why it may not.
+    pub(super) fn missing(&self, zone: Zone) -> Result<Slot<'_>, String> {
+        match &self.default {
+            None => self.null(),
+            Some(stated) => {
+                text(self.kind, stated, zone).map_err(|why| self.refuse(format!("{stated:?}"), why))
+            }
+        }
+    }
+
+    /// The slot of a null, or the reason why there may be none.
     pub(super) fn null<'a>(&self) -> Result<Slot<'a>, String> {
         match self.when_null {
             None => Ok(Slot::Null),

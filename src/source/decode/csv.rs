@@ -137,7 +137,7 @@ impl Reader {
         &'a self,
         record: &'a str,
         layout: &Layout,
-        targets: &[Target],
+        targets: &'a [Target],
         zone: Zone,
         slots: &mut Vec<Slot<'a>>,
     ) -> Result<(), String> {
@@ -154,6 +154,7 @@ impl Reader {
         for (column, target) in targets.iter().enumerate() {
             let slot = match text(column) {
                 None if removes.is_some_and(|it| !it.always.contains(&column)) => Slot::Null,
+                None if layout.columns[column].is_none() => target.missing(zone)?,
                 None => target.null()?,
                 Some((text, quoted)) => {
                     let is_text = matches!(target.kind, Kind::Text | Kind::Json | Kind::Bytes);

@@ -184,14 +184,14 @@ fn value<'a>(
     tape: &[Node<'a>],
     at: usize,
     raw: &'a [u8],
-    target: &Target,
+    target: &'a Target,
     zone: Zone,
     nested: &mut Vec<Value>,
 ) -> Result<Slot<'a>, String> {
     let node = tape[at];
     let kind = target.kind;
     let slot = match node {
-        _ if at == 0 => return target.null(),
+        _ if at == 0 => return target.missing(zone),
         Node::Static(StaticNode::Null) => return target.null(),
         Node::String(text) => columns::text(kind, text, zone),
         Node::Static(StaticNode::I64(value)) => columns::integer(kind, value),

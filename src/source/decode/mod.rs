@@ -17,6 +17,9 @@
 //!   from zero.
 //! - Bytes accept strings: `\x` and hexadecimal digits, else the text's own bytes.
 //! - Arrays accept arrays, structs accept objects, of which they take the fields they name; each value within by these rules.
+//! - Where a column has a default, a record that lacks the field has that value; null is null nevertheless.
+//! - A generated column is computed from the columns of its record. A record for which that fails, or gives null where null may not be, is a dead
+//!   letter.
 //! - Timestamps accept ISO 8601 and epoch numbers; `timestamp` says which exactly. A date accepts the same and
 //!   keeps the day in UTC.
 //!
@@ -26,6 +29,7 @@ mod access_log;
 mod columns;
 mod csv;
 mod debezium;
+mod generated;
 mod json;
 #[cfg(test)]
 mod tests;
@@ -39,6 +43,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use crate::model::Partition;
 use crate::model::csv::Csv;
 use columns::{Kind, Rows, Target};
+use generated::Generated;
+pub use generated::{Compute, GeneratedColumn};
 pub use timestamp::Zone;
 
 /// The column that holds the partition a row was read from.
@@ -186,6 +192,8 @@ pub struct Decoder {
     /// The columns of the key by name, if records are versions of rows.
     key: Vec<String>,
     reader: Reader,
+    /// Columns that records do not have themselves.
+    generated: Option<Generated>,
 }
 
 enum Reader {
@@ -232,12 +240,39 @@ impl Decoder {
             options,
             key,
             reader,
+            generated: None,
         })
+    }
+
+    /// The same decoder with what a record has that lacks a field, by the place of the column: null is null nevertheless.
+    ///
+    /// # Errors
+    /// If a text is no value of its column.
+    pub fn with_defaults(mut self, defaults: Vec<(usize, String)>) -> Result<Self, String> {
+        for (place, text) in defaults {
+            self.targets[place].default = Some(text);
+            self.targets[place].missing(self.options.zone)?;
+        }
+        Ok(self)
+    }
+
+    /// The same decoder with columns that are computed from those of each record, in the order of their places. `event_time` is the
+    /// event-time column among all of them, of whichever kind it is: null there is a dead letter.
+    pub fn with_generated(self, columns: Vec<GeneratedColumn>, event_time: Option<usize>) -> Self {
+        let deleted = self.options.versions.as_ref().map(|it| it.deleted);
+        let generated = Generated::new(columns, &self.schema, event_time, deleted);
+        Self {
+            generated: Some(generated),
+            ..self
+        }
     }
 
     /// The schema of every batch: the declared columns, then `_partition` and `_offset`.
     pub fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        match &self.generated {
+            Some(generated) => generated.schema(),
+            None => self.schema.clone(),
+        }
     }
 
     /// Decodes one slice. No records give a batch without rows; the same records always give the same answer.
@@ -296,10 +331,14 @@ impl Decoder {
         }
         let max_event_time = rows.max_event_time();
         let batch = rows.finish(self.schema.clone(), records.partition.0);
-        Decoded {
+        let decoded = Decoded {
             batch,
             max_event_time,
             dead_letters,
+        };
+        match &self.generated {
+            Some(generated) => generated.add(decoded, records),
+            None => decoded,
         }
     }
 }
@@ -388,6 +427,7 @@ fn targets(columns: &[Column], options: &DecodeOptions) -> Result<Vec<Target>, S
             },
             data_type: column.data_type.clone(),
             when_null,
+            default: None,
         });
     }
     Ok(targets)

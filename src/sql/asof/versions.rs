@@ -189,6 +189,7 @@ fn of_join(
         alias: &alias,
         versions: &versions,
         known,
+        dataflow,
     };
     if !is_left {
         parts.append(conditions);
@@ -319,6 +320,7 @@ struct Scope<'a> {
     alias: &'a Ident,
     versions: &'a Versions<'a>,
     known: &'a Known<'a>,
+    dataflow: &'a Dataflow,
 }
 
 impl Scope<'_> {
@@ -381,6 +383,30 @@ impl Scope<'_> {
         name_of(self.before.iter().find(has)?).ok()
     }
 
+    /// The epoch of the records whose column is the time at which they were read.
+    fn epoch_of(&self, column: &Expr) -> Option<Expr> {
+        let Expr::CompoundIdentifier(parts) = column else {
+            return None;
+        };
+        let [of, name] = parts.as_slice() else {
+            return None;
+        };
+        let is_it = |it: &&&TableFactor| name_of(it).is_ok_and(|it| super::is_same(&it, of));
+        let TableFactor::Table { name: relation, .. } = self.before.iter().find(is_it)? else {
+            return None;
+        };
+        let mut column = (relation_name(relation)?, syntax::known_as(name));
+        while let Some(origin) = self.dataflow.passed_on.get(&column) {
+            column = origin.clone();
+        }
+        let (relation, name) = column;
+        let source = self.dataflow.source(&relation)?;
+        let mut of_reading = source.read_times().into_iter();
+        of_reading.find(|it| source.columns[*it].name == name)?;
+        let epoch = vec![of.clone(), Ident::new(EPOCH_COLUMN)];
+        Some(Expr::CompoundIdentifier(epoch))
+    }
+
     /// The times of both sides.
     fn times(&self, time: &Expr) -> Result<(Expr, String), String> {
         let text = time.to_string().to_ascii_lowercase();
@@ -391,6 +417,9 @@ impl Scope<'_> {
             return Ok((epoch, EPOCH_COLUMN.to_owned()));
         }
         let left = self.of_left(time).ok_or(FORM)?;
+        if let Some(epoch) = self.epoch_of(&left) {
+            return Ok((epoch, EPOCH_COLUMN.to_owned()));
+        }
         let Some(right) = &self.versions.event_time else {
             return Err(format!(
                 "{} has no event time to be read as of {time}: declare WATERMARK FOR a column of it, or join AS OF PROCTIME()",

@@ -11,8 +11,8 @@ use arrow::compute::kernels::cast_utils::{
     IntervalParseConfig, IntervalUnit, parse_interval_month_day_nano_config,
 };
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Interval, UnaryOperator, Value,
+    BinaryOperator, CaseWhen, DataType, DateTimeField, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArguments, Interval, UnaryOperator, Value,
 };
 
 /// A product or quotient with an interval, if it is one: a constant interval, or the length of so many microseconds.

@@ -7,7 +7,9 @@ use crate::coordinator::eras::{Era, Eras};
 use crate::coordinator::feed::{delta_table, framing};
 use crate::lake::{Counts, LetGo, PartitionRead};
 use crate::model::{Offset, Partition};
-use crate::plan::{Definitions, EPOCH_COLUMN, SourceSpec, TableSpec, marked, nullable};
+use crate::plan::{
+    Definitions, EPOCH_COLUMN, SourceSpec, TableSpec, marked, nullable, put_read_times,
+};
 use crate::source::decode::RawRecords;
 use crate::source::place::Place;
 use crate::source::{delta, file, kafka};
@@ -79,7 +81,8 @@ impl Job {
         for (table, archived) in &self.tables {
             let is_archive = self.archive.as_ref() == Some(&table.name);
             let let_go = self.let_go.get(&table.name);
-            let matching = rows::Matching::new(table, is_archive, archived, let_go);
+            let matching =
+                rows::Matching::new(table, self.spec.read_times(), is_archive, archived, let_go);
             tables.push(matching.map_err(Error::Interrupted)?);
         }
         let mut letters = rows::MatchingLetters::new(&self.letters);
@@ -183,7 +186,9 @@ impl Job {
                 let found: Vec<Option<&Archived>> =
                     offsets.iter().map(|it| rows::find(archived, *it)).collect();
                 let epochs = found.iter().map(|it| it.map_or(0, |it| it.epoch));
-                columns.push(Arc::new(Int64Array::from_iter_values(epochs)));
+                let epochs = Int64Array::from_iter_values(epochs);
+                put_read_times(&mut columns, &self.spec.read_times(), &epochs);
+                columns.push(Arc::new(epochs));
                 let late: TimestampMicrosecondArray =
                     found.iter().map(|it| it.and_then(|it| it.late())).collect();
                 columns.push(Arc::new(late.with_timezone("UTC")));
