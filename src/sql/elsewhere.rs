@@ -82,14 +82,12 @@ pub fn instead(parser: &Parser) -> Option<String> {
         "a stream with columns is a source: CREATE SOURCE name (…) WITH (connector = 'kafka', brokers = '${KAFKA_BROKERS}', topic = '…') FORMAT JSON; one of a query is CREATE VIEW name AS SELECT …"
     } else if is_word(&at(1), "SINK") {
         "a dataflow has no CREATE SINK: each materialized view and each CREATE TABLE … AS is a Delta table of the lake already; leave the statement out"
-    } else if is_word(&at(1), "INDEX") || is_word(&at(1), "UNIQUE") {
-        "a dataflow has no CREATE INDEX: views are kept in memory and need none; leave the statement out"
+    } else if is_word(&at(1), "UNIQUE") {
+        "an index keeps nothing unique here: views are kept in memory and need none; leave the statement out, and state PRIMARY KEY (…) where a record replaces the earlier one of its key"
     } else if is_word(&at(1), "RECURSIVE") {
         "recursive views are not maintained: a query would have to read its own result; write a join for each step, as many as there can be"
     } else if is_word(&at(1), "CONNECTION") || is_word(&at(1), "SECRET") {
         "a connection is stated where it is used: CREATE SOURCE … WITH (connector = 'kafka', brokers = '${KAFKA_BROKERS}', …), with secrets as ${NAME} of the environment"
-    } else if is_word(&at(1), "TYPE") {
-        "a dataflow has no CREATE TYPE; write the type out where a column has it, for example STRUCT(a INT, b TEXT)"
     } else {
         return None;
     };
@@ -155,6 +153,18 @@ pub fn of_topic(options: Vec<(String, String)>) -> Vec<(String, String)> {
         ours.push((renamed.unwrap_or(name), value));
     }
     ours
+}
+
+/// Options of a source that reads files by our names: Arroyo and Flink call the connector `single_file` and `filesystem`. That a table is a source is
+/// what Arroyo says of all of them.
+pub fn of_files(mut options: Vec<(String, String)>) -> Vec<(String, String)> {
+    options.retain(|(name, value)| (name.as_str(), value.as_str()) != ("type", "source"));
+    for (name, value) in &mut options {
+        if name == "connector" && ["single_file", "filesystem"].contains(&value.as_str()) {
+            "files".clone_into(value);
+        }
+    }
+    options
 }
 
 /// Whether an option of a table says what is so without it: Feldera keeps a table that is `materialized`, and has what is appended only in a

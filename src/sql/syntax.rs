@@ -9,7 +9,8 @@ use super::dialect::Tidelake;
 use super::functions::{NOW_BEFORE, NOW_REACHED, WITHIN_LAST};
 use super::webhooks::{self, WebhookText};
 use super::{
-    Error, asof, bounds, canonical, elsewhere, emitted, forms, sinks, slips, walk, windows, words,
+    Error, asof, bounds, canonical, elsewhere, emitted, forms, named_types, read_over, sinks,
+    slips, walk, windows, words,
 };
 use crate::plan::Comment;
 use crate::source::place::is_delta;
@@ -17,10 +18,10 @@ use crate::source::push;
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, CastKind, CommentObject, CreateTableOptions,
     DataType as SqlType, Distinct, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderBy,
-    OrderByExpr, OrderByKind, OrderByOptions, Query, SelectItem, SetExpr, SqlOption, Statement,
-    StructBracketKind, StructField, TableAlias, TableFactor, TimezoneInfo, UnaryOperator, Value,
-    VisitorMut,
+    FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, ObjectName, ObjectNamePart,
+    OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Query, SelectItem, SetExpr, SqlOption,
+    Statement, StructBracketKind, StructField, TableAlias, TableFactor, TimezoneInfo,
+    UnaryOperator, Value, VisitorMut,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{IsOptional, Parser, ParserError};
@@ -201,10 +202,11 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
     let is_space = |it: &&TokenWithSpan| matches!(it.token, Token::Whitespace(_));
     let last = tokens.iter().rfind(|it| !is_space(it));
     let text_end = last.map(|it| it.span.end);
+    let mut sinks = sinks::Sinks::of(&tokens);
     let mut parser = Parser::new(&Tidelake).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();
     let mut functions = forms::Macros::default();
-    let mut sinks = sinks::Sinks::default();
+    let mut types = named_types::NamedTypes::default();
     loop {
         while parser.consume_token(&Token::SemiColon) {}
         let next = parser.peek_token();
@@ -226,14 +228,25 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
                 _ => Error::at(line, format!("{said} (column {column})")),
             }
         };
-        let is_definition = functions.define(&mut parser).map_err(refused)?
-            || sinks.declare(&mut parser).map_err(refused)?;
-        let mut kind = match is_definition {
+        let is_known = |name: &str| {
+            let mut relations = statements
+                .iter()
+                .filter_map(|it: &Parsed| it.kind.relation());
+            relations.any(|it| it == name)
+        };
+        let makes_nothing = functions.define(&mut parser).map_err(refused)?
+            || types.define(&mut parser).map_err(refused)?
+            || sinks.declare(&mut parser).map_err(refused)?
+            || read_over::statement(&mut parser, &is_known).map_err(refused)?;
+        let mut kind = match makes_nothing {
             true => None,
-            false => Some(match sinks.fed(&mut parser, &functions).map_err(refused)? {
-                Some(view) => view,
-                None => statement(&mut parser, &functions).map_err(refused)?,
-            }),
+            false => match sinks.fed(&mut parser, &functions).map_err(refused)? {
+                sinks::Fed::Whole(view) => Some(*view),
+                sinks::Fed::Part => None,
+                sinks::Fed::Nothing => {
+                    Some(statement(&mut parser, &functions, &types).map_err(refused)?)
+                }
+            },
         };
         let end = parser.peek_token();
         let ends_at = (end.token != Token::EOF).then_some(end.span.start);
@@ -399,13 +412,17 @@ fn without_words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     kept
 }
 
-fn statement(parser: &mut Parser, functions: &forms::Macros) -> Result<ParsedKind, ParserError> {
+fn statement(
+    parser: &mut Parser,
+    functions: &forms::Macros,
+    types: &named_types::NamedTypes,
+) -> Result<ParsedKind, ParserError> {
     let rewrite = |query: &mut Query| {
         let expanded = functions.expand(query);
         let rewritten = expanded.and_then(|()| forms::rewrite(query));
         rewritten.map_err(ParserError::ParserError)
     };
-    if let Some(view) = sinks::of_relation(parser)? {
+    if let Some(view) = sinks::of_relation(parser, functions)? {
         return Ok(view);
     }
     if let Some(text) = elsewhere::instead(parser) {
@@ -415,6 +432,9 @@ fn statement(parser: &mut Parser, functions: &forms::Macros) -> Result<ParsedKin
     if is_source || table_of_columns(parser) {
         let mut source = source(parser, !is_source)?;
         for column in &mut source.columns {
+            if let Some(data_type) = &mut column.data_type {
+                types.put_in(data_type);
+            }
             if let Some(GeneratedText::Query(query)) = &mut column.generated {
                 rewrite(query)?;
             }
@@ -461,6 +481,15 @@ fn statement(parser: &mut Parser, functions: &forms::Macros) -> Result<ParsedKin
             match table.query {
                 Some(mut query) => {
                     rewrite(&mut query)?;
+                    // Of results, not of records.
+                    if options.is_empty() && gathers(&query) {
+                        return Ok(ParsedKind::View {
+                            name,
+                            options,
+                            query,
+                            is_final: false,
+                        });
+                    }
                     Ok(ParsedKind::Table {
                         name,
                         options,
@@ -485,6 +514,44 @@ fn statement(parser: &mut Parser, functions: &forms::Macros) -> Result<ParsedKin
                 "`{start}` does not belong in a dataflow; it takes SET dataflow, CREATE SOURCE, CREATE FUNCTION, CREATE TABLE … AS, CREATE VIEW, CREATE MATERIALIZED VIEW, CREATE DETECTOR, CREATE WEBHOOK and COMMENT ON"
             ))
         }
+    }
+}
+
+/// Whether rows of a query are made of several records: by groups, aggregates, DISTINCT, joins or sets.
+fn gathers(query: &Query) -> bool {
+    struct Aggregates(bool);
+    impl VisitorMut for Aggregates {
+        type Break = String;
+        fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+            if let Expr::Function(call) = expr {
+                self.0 |= forms::is_aggregate(&call.name.to_string());
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    match query.body.as_ref() {
+        SetExpr::SetOperation { .. } => true,
+        SetExpr::Query(inner) => gathers(inner),
+        SetExpr::Select(select) => {
+            let mut aggregates = Aggregates(false);
+            for item in &select.projection {
+                if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
+                {
+                    // It never breaks off.
+                    let _ = walk::expression(&mut expr.clone(), &mut aggregates);
+                }
+            }
+            let is_grouped = match &select.group_by {
+                GroupByExpr::All(_) => true,
+                GroupByExpr::Expressions(by, modifiers) => !by.is_empty() || !modifiers.is_empty(),
+            };
+            aggregates.0
+                || is_grouped
+                || select.distinct.is_some()
+                || 1 < select.from.len()
+                || select.from.iter().any(|it| !it.joins.is_empty())
+        }
+        _ => false,
     }
 }
 
@@ -931,7 +998,7 @@ fn source(parser: &mut Parser, is_table: bool) -> Result<SourceText, ParserError
         key,
     } = declared_table(parser)?;
     let mut options = match parser.parse_keyword(Keyword::WITH) {
-        true => elsewhere::of_topic(option_list(parser)?),
+        true => elsewhere::of_files(elsewhere::of_topic(option_list(parser)?)),
         false => Vec::new(),
     };
     event_time_of_options(&mut options, &columns, &mut watermark)?;
@@ -1233,7 +1300,7 @@ fn decimal_type(digits: &ExactNumberInfo) -> Result<arrow::datatypes::DataType, 
 
 /// Whether a column takes JSON of any shape.
 pub fn is_json(data_type: &SqlType) -> bool {
-    matches!(data_type, SqlType::JSON | SqlType::JSONB)
+    matches!(data_type, SqlType::JSON | SqlType::JSONB) || named_types::is(data_type, "VARIANT")
 }
 
 /// A declared type as Arrow has it, or advice.
@@ -1251,6 +1318,7 @@ pub fn arrow_type(data_type: &SqlType) -> Result<arrow::datatypes::DataType, Str
         | SqlType::SmallIntUnsigned(_) => DataType::Int32,
         SqlType::BigInt(_)
         | SqlType::Int8(_)
+        | SqlType::Int64
         | SqlType::IntUnsigned(_)
         | SqlType::IntegerUnsigned(_) => DataType::Int64,
         // What 64 bits without a sign hold.
@@ -1263,7 +1331,8 @@ pub fn arrow_type(data_type: &SqlType) -> Result<arrow::datatypes::DataType, Str
         | SqlType::Float(_)
         | SqlType::Real
         | SqlType::Float4
-        | SqlType::Float8 => DataType::Float64,
+        | SqlType::Float8
+        | SqlType::Float64 => DataType::Float64,
         SqlType::Text
         | SqlType::Varchar(_)
         | SqlType::Char(_)
@@ -1272,7 +1341,7 @@ pub fn arrow_type(data_type: &SqlType) -> Result<arrow::datatypes::DataType, Str
         | SqlType::CharVarying(_)
         | SqlType::CharacterVarying(_)
         | SqlType::Uuid => DataType::Utf8,
-        SqlType::JSON | SqlType::JSONB => DataType::Utf8,
+        json if is_json(json) => DataType::Utf8,
         SqlType::Bytea | SqlType::Binary(_) | SqlType::Varbinary(_) | SqlType::Bytes(_) => {
             DataType::Binary
         }
@@ -1307,7 +1376,11 @@ pub fn arrow_type(data_type: &SqlType) -> Result<arrow::datatypes::DataType, Str
             | TimezoneInfo::WithoutTimeZone
             | TimezoneInfo::WithTimeZone
             | TimezoneInfo::Tz,
-        ) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        )
+        | SqlType::Datetime(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        other if named_types::is(other, "TIMESTAMP_LTZ") => {
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+        }
         other => {
             return Err(format!(
                 "type {other} is not supported; use BOOLEAN, INT, BIGINT, DOUBLE, DECIMAL, TEXT, BYTEA, DATE, TIMESTAMP, JSON, an array or a STRUCT of these"

@@ -154,7 +154,11 @@ fn what_is_refused_is_said_in_our_words() {
         "CREATE SOURCE o (a INT PRIMARY KEY, v INT) WITH (connector = 'delta', path = 'd', version = 'v')".to_owned(),
         "SET ttl = '1 hour'".to_owned(),
         "CREATE SINK o FROM s WITH (connector = 'kafka')".to_owned(),
-        "CREATE INDEX i ON s (k)".to_owned(),
+        "CREATE UNIQUE INDEX i ON s (k)".to_owned(),
+        "CREATE INDEX i ON nowhere (k)".to_owned(),
+        "CREATE MATERIALIZED VIEW v AS SELECT k FROM s; DROP MATERIALIZED VIEW IF EXISTS v".to_owned(),
+        "CREATE TYPE e AS ENUM ('a', 'b')".to_owned(),
+        "CREATE TYPE p AS (a INT NOT NULL)".to_owned(),
         "INSERT INTO o SELECT k FROM s".to_owned(),
         "SELECT k FROM s".to_owned(),
         "CREATE RECURSIVE VIEW v (a) AS SELECT 1".to_owned(),
@@ -331,6 +335,22 @@ fn sinks_that_go_nowhere_are_views() {
             "CREATE MATERIALIZED VIEW v AS SELECT k FROM s; CREATE MATERIALIZED VIEW o AS SELECT * FROM v",
             "CREATE MATERIALIZED VIEW v AS SELECT k FROM s; CREATE SINK o FROM v WITH (connector = 'blackhole', type = 'append-only')",
         ),
+        (
+            "CREATE MATERIALIZED VIEW o AS SELECT k FROM s",
+            "CREATE SINK IF NOT EXISTS o AS SELECT k FROM s WITH (connector = 'blackhole')",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW o AS SELECT k AS a FROM s",
+            "CREATE TABLE o (a TEXT) WITH (connector = 'single_file', path = './o', format = 'json', type = 'sink'); INSERT INTO o SELECT k FROM s",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW o AS SELECT k AS a FROM s; CREATE MATERIALIZED VIEW v AS SELECT a FROM o",
+            "CREATE TABLE o (a TEXT); INSERT INTO o SELECT k FROM s; CREATE MATERIALIZED VIEW v AS SELECT a FROM o",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW o AS SELECT k AS a FROM s WHERE n = 1 UNION ALL SELECT k AS a FROM s WHERE n = 2",
+            "CREATE TABLE o (a TEXT) WITH (connector = 'print'); INSERT INTO o SELECT k FROM s WHERE n = 1; INSERT INTO o (a) SELECT k FROM s WHERE n = 2",
+        ),
     ] {
         let (ours, theirs) = (of(ours), of(others));
         assert_eq!(theirs.to_string(), ours.to_string());
@@ -338,10 +358,6 @@ fn sinks_that_go_nowhere_are_views() {
     }
     let sink = "CREATE TABLE o (a TEXT) WITH (connector = 'blackhole');";
     for (statements, reason) in [
-        (
-            format!("{sink} INSERT INTO o SELECT k FROM s; INSERT INTO o SELECT k FROM s"),
-            "UNION ALL",
-        ),
         (
             format!("{sink} INSERT INTO o SELECT k, n FROM s"),
             "names 1 columns",
@@ -351,8 +367,12 @@ fn sinks_that_go_nowhere_are_views() {
             "in their order",
         ),
         (
-            "CREATE TABLE o (a TEXT); INSERT INTO o SELECT k FROM s".to_owned(),
+            "CREATE TABLE o (a TEXT); INSERT INTO o VALUES ('k')".to_owned(),
             "a dataflow has no INSERT",
+        ),
+        (
+            "CREATE TABLE o (a TEXT) WITH (connector = 'kafka', type = 'sink'); INSERT INTO o SELECT k FROM s".to_owned(),
+            "a source, which ends with its format",
         ),
         (
             "CREATE SINK o FROM s WITH (connector = 'kafka')".to_owned(),
@@ -362,6 +382,58 @@ fn sinks_that_go_nowhere_are_views() {
         let refused = planned(&statements).map_or_else(|it| it.to_string(), |_| String::new());
         assert!(refused.contains(reason), "{statements}\n  {refused}");
     }
+}
+
+/// What changes no result is read over, and what makes a result of several records is a view.
+#[test]
+fn statements_that_change_no_result_are_read_over() {
+    let of = |text: &str| planned(text).unwrap_or_else(|it| panic!("{text}\n  {it}"));
+    for (ours, others) in [
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT k FROM s",
+            "SET rw_implicit_flush TO true; SET streaming_parallelism = 1; SET 'execution.checkpointing.interval' = '3 s'; SET table.exec.mini-batch.enabled = true;
+             DROP MATERIALIZED VIEW IF EXISTS v CASCADE; CREATE MATERIALIZED VIEW v AS SELECT k FROM s; CREATE INDEX i ON v (k); CREATE DEFAULT INDEX ON v; FLUSH",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS c FROM s GROUP BY k",
+            "CREATE TABLE v AS SELECT k, count(*) AS c FROM s GROUP BY k",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT max(n) + 1 AS m FROM s",
+            "CREATE TABLE v AS SELECT max(n) + 1 AS m FROM s",
+        ),
+        (
+            "CREATE SOURCE o (a STRUCT(x INT, y STRUCT(z TEXT)[])) WITH (connector = 'files', path = 'in') FORMAT JSON; CREATE VIEW v AS SELECT (a).x FROM o",
+            "CREATE TYPE inner_type AS (z TEXT); CREATE TYPE t AS (x INT, y inner_type ARRAY); CREATE TABLE o (a t) WITH (connector = 'filesystem', path = 'in', format = 'json'); CREATE VIEW v AS SELECT (a).x FROM o",
+        ),
+        (
+            "CREATE SOURCE o (a JSON, at TIMESTAMP, b BYTEA, WATERMARK FOR at AS at - INTERVAL '1' SECOND) WITH (connector = 'files', path = 'in') FORMAT JSON",
+            "CREATE TABLE o (a VARIANT, at TIMESTAMP_LTZ(3), b BYTES) WITH (connector = 'single_file', path = 'in', format = 'json', type = 'source', event_time_field = 'at')",
+        ),
+    ] {
+        let (ours, theirs) = (of(ours), of(others));
+        assert_eq!(theirs.to_string(), ours.to_string());
+        assert_eq!(theirs.definitions, ours.definitions);
+    }
+    let counts = of("CREATE TABLE v AS (SELECT count(*) FROM s)");
+    assert!(counts.view("v").is_some());
+}
+
+/// A column that is when its record was read is a time to join as of, also where a table keeps it.
+#[test]
+fn a_join_as_of_a_column_of_reading_is_one_as_of_proctime() {
+    let of = |time: &str| {
+        let text = format!(
+            "CREATE SOURCE rates (k TEXT, r INT, at TIMESTAMP, PRIMARY KEY (k), WATERMARK FOR at) WITH (connector = 'files', path = 'rates') FORMAT JSON;
+             CREATE SOURCE o (k TEXT, p AS PROCTIME()) WITH (connector = 'files', path = 'o') FORMAT JSON;
+             CREATE TABLE log AS SELECT k, p AS read_at FROM o;
+             CREATE MATERIALIZED VIEW v AS SELECT l.k, r.r FROM log l JOIN rates FOR SYSTEM_TIME AS OF {time} AS r ON l.k = r.k"
+        );
+        planned(&text).unwrap_or_else(|it| panic!("{text}\n  {it}"))
+    };
+    let (ours, theirs) = (of("PROCTIME()"), of("l.read_at"));
+    assert_eq!(theirs.to_string(), ours.to_string());
+    assert_eq!(theirs.definitions, ours.definitions);
 }
 
 /// When rows are emitted is said at the end of a view, or before its AS; that they change is what they do anyway.
