@@ -78,7 +78,10 @@ pub fn instead(parser: &Parser) -> Option<String> {
     if !is("CREATE") {
         return None;
     }
-    let text = if is_word(&at(1), "STREAM") {
+    let is_from = is_word(&at(3), "FROM");
+    let text = if is_word(&at(1), "SOURCE") && is_from {
+        "a source declares its columns, and how its records are written: CREATE SOURCE name (column TYPE, …) WITH (connector = 'kafka', brokers = '${KAFKA_BROKERS}', topic = '…') FORMAT JSON"
+    } else if is_word(&at(1), "STREAM") {
         "a stream with columns is a source: CREATE SOURCE name (…) WITH (connector = 'kafka', brokers = '${KAFKA_BROKERS}', topic = '…') FORMAT JSON; one of a query is CREATE VIEW name AS SELECT …"
     } else if is_word(&at(1), "SINK") {
         "a dataflow has no CREATE SINK: each materialized view and each CREATE TABLE … AS is a Delta table of the lake already; leave the statement out"

@@ -32,6 +32,7 @@ mod inside_aggregates;
 mod intervals;
 mod joins;
 mod json_clauses;
+mod ksql;
 mod lambdas;
 mod late;
 mod latest;

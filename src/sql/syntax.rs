@@ -9,7 +9,7 @@ use super::dialect::Tidelake;
 use super::functions::{NOW_BEFORE, NOW_REACHED, WITHIN_LAST};
 use super::webhooks::{self, WebhookText};
 use super::{
-    Error, asof, bounds, canonical, elsewhere, emitted, forms, named_types, read_over, sinks,
+    Error, asof, bounds, canonical, elsewhere, emitted, forms, ksql, named_types, read_over, sinks,
     slips, walk, windows, words,
 };
 use crate::plan::Comment;
@@ -198,6 +198,7 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
     bounds::check(&tokens).map_err(|(line, it)| Error::at(line, it))?;
     let (tokens, final_ends) = emitted::without_clause(tokens);
     elsewhere::refuse_clauses(&tokens).map_err(|(line, it)| Error::at(line, it))?;
+    let tokens = ksql::windows_of_groups(tokens).map_err(|(line, it)| Error::at(line, it))?;
     let tokens = asof::as_joins(tokens).map_err(|(line, it)| Error::at(line, it))?;
     let is_space = |it: &&TokenWithSpan| matches!(it.token, Token::Whitespace(_));
     let last = tokens.iter().rfind(|it| !is_space(it));
@@ -424,6 +425,19 @@ fn statement(
     };
     if let Some(view) = sinks::of_relation(parser, functions)? {
         return Ok(view);
+    }
+    if let Some(name) = ksql::stream_of_query(parser) {
+        let mut query = parser.parse_query()?;
+        rewrite(&mut query)?;
+        return Ok(match gathers(&query) {
+            true => ParsedKind::View {
+                name,
+                options: Vec::new(),
+                query,
+                is_final: false,
+            },
+            false => ParsedKind::Alias { name, query },
+        });
     }
     if let Some(text) = elsewhere::instead(parser) {
         return Err(ParserError::ParserError(text));

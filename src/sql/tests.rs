@@ -419,6 +419,52 @@ fn statements_that_change_no_result_are_read_over() {
     assert!(counts.view("v").is_some());
 }
 
+/// Views of ksqlDB.
+#[test]
+fn windows_between_from_and_group_by_are_windows_of_the_group() {
+    let of = |text: &str| planned(text).unwrap_or_else(|it| panic!("{text}\n  {it}"));
+    for (ours, others) in [
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT window_start AS windowstart, window_end AS windowend, k, count(*) AS n FROM TUMBLE(s, at, INTERVAL '30 seconds') GROUP BY window_start, window_end, k",
+            "CREATE TABLE v AS SELECT k, COUNT(*) AS n FROM s WINDOW TUMBLING (SIZE 30 SECONDS) GROUP BY k EMIT CHANGES",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT window_end AS windowend, k, window_start AS w, count(*) AS n FROM HOP(s, at, INTERVAL '10 seconds', INTERVAL '1 minutes') WHERE n > 1 GROUP BY window_start, window_end, k",
+            "CREATE TABLE v AS SELECT k, WINDOWSTART AS w, COUNT(*) AS n FROM s WINDOW HOPPING (SIZE 1 MINUTES, ADVANCE BY 10 SECONDS, RETENTION 7 DAYS) WHERE n > 1 GROUP BY k EMIT CHANGES",
+        ),
+        (
+            "CREATE VIEW v AS SELECT k FROM s WHERE n > 1; CREATE MATERIALIZED VIEW w AS SELECT k FROM v",
+            "CREATE STREAM v AS SELECT k FROM s WHERE n > 1 EMIT CHANGES; CREATE MATERIALIZED VIEW w AS SELECT k FROM v",
+        ),
+    ] {
+        let (ours, theirs) = (of(ours), of(others));
+        let columns = |it: &Dataflow| {
+            it.views
+                .iter()
+                .map(|it| it.plan.schema())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(columns(&theirs), columns(&ours), "{others}");
+        assert_eq!(theirs.to_string(), ours.to_string());
+    }
+    for (window, reason) in [
+        ("TUMBLING (SIZE 30)", "a window is WINDOW TUMBLING"),
+        (
+            "TUMBLING (SIZE 30 SECONDS, GRACE PERIOD 1 HOURS)",
+            "leave GRACE PERIOD out",
+        ),
+        (
+            "SESSION (60 SECONDS)",
+            "FROM SESSION(relation PARTITION BY key",
+        ),
+    ] {
+        let text =
+            format!("CREATE TABLE v AS SELECT k, count(*) AS n FROM s WINDOW {window} GROUP BY k");
+        let refused = planned(&text).map_or_else(|it| it.to_string(), |_| String::new());
+        assert!(refused.contains(reason), "{text}\n  {refused}");
+    }
+}
+
 /// A column that is when its record was read is a time to join as of, also where a table keeps it.
 #[test]
 fn a_join_as_of_a_column_of_reading_is_one_as_of_proctime() {
