@@ -292,8 +292,8 @@ pub fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, TokenizerError> {
 }
 
 /// Without words that change nothing, and that the parser does not take: `CREATE LOCAL VIEW` and `CREATE TEMPORARY VIEW` are what a plain view
-/// is, `IN CLUSTER name` before the AS of a view says where it is computed elsewhere, `TABLE` before the name of a relation in
-/// `TUMBLE(TABLE t, …)` and `TUMBLE(DATA => TABLE t, …)`, and `FROM` in `TRIM(BOTH FROM text)`. A query `TABLE t`, behind whose name the parser takes two tokens
+/// is, `CREATE TEMPORARY TABLE name (…)` is a source, `IN CLUSTER name` before the AS of a view says where it is computed elsewhere, `TABLE` before the
+/// name of a relation in `TUMBLE(TABLE t, …)` and `TUMBLE(DATA => TABLE t, …)`, and `FROM` in `TRIM(BOTH FROM text)`. A query `TABLE t`, behind whose name the parser takes two tokens
 /// more, is `SELECT * FROM t`.
 fn without_words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let word = |it: &TokenWithSpan, wanted: &str| match &it.token {
@@ -331,11 +331,14 @@ fn without_words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut left_out = 0;
     for (at, token) in tokens.iter().enumerate() {
         let mut next = tokens[at + 1..].iter().filter(|it| !is_space(it));
-        let (next, after) = (next.next(), next.next());
+        let (next, after, third) = (next.next(), next.next(), next.next());
         let before = kept.iter().rev().find(|it| !is_space(it));
         let is_local = any(token, &["LOCAL", "TEMPORARY", "TEMP"])
             && before.is_some_and(|it| any(it, &["CREATE", "REPLACE"]))
-            && next.is_some_and(|it| word(it, "VIEW"));
+            && (next.is_some_and(|it| word(it, "VIEW"))
+                // A table with columns is a source.
+                || next.is_some_and(|it| word(it, "TABLE"))
+                    && third.is_some_and(|it| it.token == Token::LParen));
         let is_in_cluster = |at: usize| {
             let mut three = tokens[at..].iter().filter(|it| !is_space(it));
             three.next().is_some_and(|it| word(it, "IN"))

@@ -404,7 +404,7 @@ fn statements_that_change_no_result_are_read_over() {
         ),
         (
             "CREATE SOURCE o (a STRUCT(x INT, y STRUCT(z TEXT)[])) WITH (connector = 'files', path = 'in') FORMAT JSON; CREATE VIEW v AS SELECT (a).x FROM o",
-            "CREATE TYPE inner_type AS (z TEXT); CREATE TYPE t AS (x INT, y inner_type ARRAY); CREATE TABLE o (a t) WITH (connector = 'filesystem', path = 'in', format = 'json'); CREATE VIEW v AS SELECT (a).x FROM o",
+            "CREATE TYPE inner_type AS (z TEXT); CREATE TYPE t AS (x INT, y inner_type ARRAY); CREATE TEMPORARY TABLE o (a t) WITH (connector = 'filesystem', path = 'in', format = 'json'); CREATE VIEW v AS SELECT (a).x FROM o",
         ),
         (
             "CREATE SOURCE o (a JSON, at TIMESTAMP, b BYTEA, WATERMARK FOR at AS at - INTERVAL '1' SECOND) WITH (connector = 'files', path = 'in') FORMAT JSON",
