@@ -105,7 +105,9 @@ impl Reader<'_> {
         }
         let relation_end = matched.as_ref().map_or(condition, |it| it.0);
         self.put(if is_left { " LEFT JOIN " } else { " JOIN " });
-        self.out.extend_from_slice(&self.tokens[at..relation_end]);
+        // A sub-query may have joins of its own.
+        self.out
+            .extend(as_joins(self.tokens[at..relation_end].to_vec())?);
         self.put(&format!(" ON {AS_OF}() AND "));
         if let Some((start, end)) = matched {
             self.out

@@ -47,6 +47,16 @@ fn every_spelling_is_one_join() {
 }
 
 #[test]
+fn joins_stand_within_each_other() {
+    let query = read(
+        "SELECT a.x FROM a ASOF JOIN (SELECT c.k, c.t FROM c ASOF LEFT JOIN d ON c.k = d.k AND c.t >= d.t) b ON a.k = b.k AND a.t >= b.t",
+    );
+    let text = query.unwrap().to_string();
+    assert_eq!(text.matches("lead(").count(), 2, "{text}");
+    assert!(!text.contains("asof()"), "{text}");
+}
+
+#[test]
 fn words_that_are_no_join_stay() {
     for sql in [
         "SELECT asof FROM a AS asof WHERE asof.x = 'ASOF JOIN'",
