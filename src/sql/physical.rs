@@ -4,6 +4,7 @@
 //! DataFusion lets `+`, `-` and `*` of integers wrap around: the greatest BIGINT and one more is the least. In views, batches and queries alike they
 //! fail instead, as every other expression does that has no result. (Not in the arguments of window functions, which cannot be exchanged.)
 
+mod grouping_sets;
 mod pushdown;
 mod zeros;
 
@@ -31,9 +32,14 @@ type Node = Arc<dyn ExecutionPlan>;
 
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
-/// What makes values of every physical plan those of views: integers that fail instead of wrapping around, and one zero.
+/// What makes values of every physical plan those of views: integers that fail instead of wrapping around, one zero, and whole groups above
+/// grouping sets.
 pub fn meaning() -> Vec<Rule> {
-    vec![Arc::new(CheckedIntegers), Arc::new(zeros::OneZero)]
+    vec![
+        Arc::new(CheckedIntegers),
+        Arc::new(zeros::OneZero),
+        Arc::new(grouping_sets::NoOrderOfSets),
+    ]
 }
 
 /// What is done to the physical plans of queries: DataFusion's own rules, after those of [`meaning`].
@@ -44,6 +50,27 @@ pub fn rules() -> Vec<Rule> {
         false => it,
     });
     meaning().into_iter().chain(theirs).collect()
+}
+
+/// Exchanges aggregates that take rows in for others that mean the same, where `other` gives one.
+///
+/// # Errors
+/// If one cannot be made.
+fn aggregates(
+    plan: Node,
+    other: impl Fn(&AggregateExec) -> Result<Option<AggregateExec>>,
+) -> Result<Node> {
+    let plan = plan.transform_up(|node| {
+        let with = match node.downcast_ref::<AggregateExec>() {
+            Some(it) if it.mode().input_mode() == AggregateInputMode::Raw => other(it)?,
+            _ => None,
+        };
+        Ok(match with {
+            Some(it) => Transformed::yes(Arc::new(it) as Node),
+            None => Transformed::no(node),
+        })
+    });
+    plan.map(|it| it.data)
 }
 
 /// Makes `+`, `-` and `*` fail where their result has no place.

@@ -5,14 +5,13 @@
 
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Literal};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode};
+use datafusion::physical_plan::aggregates::AggregateExec;
 use std::sync::Arc;
 
 /// Makes aggregates over distinct values take both zeros for one.
@@ -25,14 +24,7 @@ impl PhysicalOptimizerRule for OneZero {
         plan: Arc<dyn ExecutionPlan>,
         _: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let plan = plan.transform_up(|node| {
-            let with = node.downcast_ref::<AggregateExec>().map(with_one_zero);
-            Ok(match with.transpose()?.flatten() {
-                Some(it) => Transformed::yes(Arc::new(it) as Arc<dyn ExecutionPlan>),
-                None => Transformed::no(node),
-            })
-        });
-        plan.map(|it| it.data)
+        super::aggregates(plan, with_one_zero)
     }
 
     fn name(&self) -> &str {
@@ -46,9 +38,6 @@ impl PhysicalOptimizerRule for OneZero {
 
 /// The same aggregates over numbers with one zero; nothing if none of them can tell.
 fn with_one_zero(it: &AggregateExec) -> Result<Option<AggregateExec>> {
-    if it.mode().input_mode() == AggregateInputMode::Partial {
-        return Ok(None);
-    }
     let (input, schema) = (Arc::clone(it.input()), it.input_schema());
     let mut aggregates = it.aggr_expr().to_vec();
     let mut changes = false;
