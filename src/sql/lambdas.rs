@@ -259,10 +259,28 @@ impl VisitorMut for Renamed<'_> {
                     }
                 }
             }
+            Expr::Array(array) if !array.elem.is_empty() => {
+                match made_array(std::mem::take(&mut array.elem)) {
+                    Ok(call) => *expr = call,
+                    Err(reason) => return ControlFlow::Break(reason),
+                }
+            }
             _ => {}
         }
         ControlFlow::Continue(())
     }
+}
+
+/// `ARRAY[…]` as a call: in brackets the planner finds columns alone, and no parameters.
+fn made_array(elements: Vec<Expr>) -> Result<Expr, String> {
+    let mut made = syntax::parse_expression("make_array()")?;
+    if let Expr::Function(call) = &mut made
+        && let FunctionArguments::List(list) = &mut call.args
+    {
+        let elements = elements.into_iter().map(FunctionArgExpr::Expr);
+        list.args = elements.map(FunctionArg::Unnamed).collect();
+    }
+    Ok(made)
 }
 
 /// What a function of an array and a lambda stands for.
