@@ -640,10 +640,6 @@ fn what_cannot_be_kept_exact_is_refused_with_advice() {
             "CREATE MATERIALIZED VIEW v AS SELECT nope FROM s GROUP BY nope",
             "nope",
         ),
-        (
-            "CREATE TABLE t AS SELECT k, count(*), max(_partition) AS _partition, max(_offset) AS _offset, max(_epoch) AS _epoch FROM s GROUP BY k",
-            "one by one",
-        ),
     ];
     for (statement, expected) in cases {
         let error = planned(statement).expect_err(statement).to_string();
@@ -927,6 +923,7 @@ fn times_are_compared_with_now_in_any_direction() {
             "now() < ",
         ),
         ("at < now()::date", "<= now()"),
+        ("NOT (at > now() - INTERVAL '1' MINUTE)", "<= now()"),
     ] {
         let text = plan(condition).unwrap_or_else(|it| panic!("{condition}: {it}"));
         assert!(text.contains(said), "{condition}\n{text}");
@@ -936,7 +933,6 @@ fn times_are_compared_with_now_in_any_direction() {
             "at > now() - INTERVAL '1' MINUTE OR at <= now() - INTERVAL '2' MINUTE",
             "joined by AND",
         ),
-        ("NOT (at > now() - INTERVAL '1' MINUTE)", "joined by AND"),
         ("at > now() - INTERVAL '1' MONTH", "now() changes by itself"),
         ("extract(hour from now()) = 3", "now() changes by itself"),
     ] {
@@ -1221,5 +1217,5 @@ fn any_number_of_views_is_planned_by_one_task() {
         format!("CREATE MATERIALIZED VIEW v{it} AS SELECT n, sum(n) OVER (PARTITION BY k) AS of_k FROM s WHERE n > {it};\n")
     });
     let dataflow = planned(&views.collect::<String>()).unwrap_or_else(|it| panic!("{it}"));
-    assert_eq!(dataflow.views.len(), 150);
+    assert!((0..150).all(|it| dataflow.view(&format!("v{it}")).is_some()));
 }

@@ -260,6 +260,13 @@ pub fn no_column(field: &Column, valid_fields: &[Column]) -> (String, Misnamed) 
     (message, (written, candidates))
 }
 
+/// Whether what is called stands in FROM.
+fn is_window(name: &str) -> bool {
+    ["tumble", "hop", "cumulate", "session"]
+        .iter()
+        .any(|it| it.eq_ignore_ascii_case(name))
+}
+
 /// Names of all functions a statement may use, in order.
 pub fn functions_of(state: &SessionState) -> Vec<String> {
     let names = state
@@ -275,6 +282,9 @@ pub fn functions_of(state: &SessionState) -> Vec<String> {
 /// That there is no such function, and what may be meant, if the planner says so.
 pub fn no_function(said: &str, known: &[String]) -> Option<(String, Misnamed)> {
     let name = between(said, "Invalid function '", "'")?;
+    if is_window(name) {
+        return None;
+    }
     let called = known
         .iter()
         .map(String::as_str)
@@ -314,7 +324,7 @@ pub fn no_statement(said: &str) -> Option<(String, Misnamed)> {
 /// Texts of the planner that people meet, by how they begin.
 fn plan(text: &str) -> String {
     if let Some(name) = between(text, "Invalid function '", "'") {
-        if ["tumble", "hop", "cumulate", "session"].contains(&name.to_lowercase().as_str()) {
+        if is_window(name) {
             return format!(
                 "{name} is a window, which stands in FROM: FROM {} GROUP BY window_start, window_end",
                 match name.to_lowercase().as_str() {

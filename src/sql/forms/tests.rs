@@ -250,7 +250,7 @@ fn forms_of_others_have_one_form() {
         ),
         // A length is compared by its hours; a time some days later is another day.
         (
-            "SELECT b - a > INTERVAL '1 day', b - a BETWEEN INTERVAL 1 HOUR AND '1 month 02:00:00'::interval, at > b - INTERVAL '1' DAY FROM t",
+            "SELECT b - a > INTERVAL '1 day', b - a BETWEEN INTERVAL 1 HOUR AND '1 month 2 hours'::interval, at > b - INTERVAL '1' DAY FROM t",
             "SELECT b - a > INTERVAL '24' HOUR, b - a BETWEEN INTERVAL '1' HOUR AND INTERVAL '722' HOUR, at > b - INTERVAL '1' DAY FROM t",
         ),
         (
