@@ -34,8 +34,16 @@ function recordAt(ms, random) {
 
 const lines = records => records.map(it => `${JSON.stringify(it)}\n`).join('');
 
+/**
+ * When the minute began that is now. What starts with a minute has the same records in each of its windows whenever it is
+ * made, so that what chance alone makes of them, which a detector may tell of, is the same too.
+ */
+export function minuteBegan() {
+  return Math.floor(Date.now() / 60_000) * 60_000;
+}
+
 /** Records of so many minutes up to a moment, as text, evenly spread. `fault` changes each, by its time. */
-export function history({ per_second, minutes, until = Date.now(), fault = it => it }) {
+export function history({ per_second, minutes, until = minuteBegan(), fault = it => it }) {
   const random = below(7);
   const count = minutes * 60 * per_second;
   const records = Array.from({ length: count }, (_, at) => {
@@ -49,7 +57,7 @@ export function history({ per_second, minutes, until = Date.now(), fault = it =>
  * Goes on with it by the clock, until it is ended. A fault is a function that changes a record, or leaves it out with
  * `null`; one at a time.
  */
-export function feed(server, { per_second, since = Date.now() }) {
+export function feed(server, { per_second, since }) {
   const random = below(11);
   let next_ms = since;
   let fault = it => it;

@@ -1,6 +1,6 @@
 /** Anomalies: what rules matched, and the incidents of detectors. */
 import { check, within } from '../harness.mjs';
-import { FAULTS, history } from '../traffic.mjs';
+import { FAULTS, history, minuteBegan } from '../traffic.mjs';
 
 export default { anomalies, incidents, contributors };
 incidents.isApart = true;
@@ -106,7 +106,7 @@ async function incidents({ tidelake, apart, checkAccessible }) {
 
 /** Clients of one kind fail: that it is they is said first, without asking. */
 async function contributors({ tidelake, apart }) {
-  const until = Math.floor(Date.now() / 60_000) * 60_000;
+  const until = minuteBegan();
   const text = history({
     per_second: 12,
     minutes: 90,
@@ -128,7 +128,7 @@ async function contributors({ tidelake, apart }) {
 /** An hour and a half of steady traffic, of which one endpoint fails and is slow in the end. */
 function failing() {
   const minutes = 90;
-  const begin = Math.floor(Date.now() / 60_000) * 60_000 - minutes * 60_000;
+  const begin = minuteBegan() - minutes * 60_000;
   let seed = 7;
   const below = end => {
     seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;

@@ -1,6 +1,6 @@
 /** What the strip of Overview says of faults: what and since when, steadily enough to be read, and that they are over. */
 import { check, within } from '../harness.mjs';
-import { FAULTS, feed, history } from '../traffic.mjs';
+import { FAULTS, feed, history, minuteBegan } from '../traffic.mjs';
 
 export default { faultsTold, backlogTold, overTold };
 faultsTold.isApart = true;
@@ -68,7 +68,7 @@ async function listen(page, strip, heard) {
 /** Begins a fault in calm traffic and judges all that is said of it. */
 async function told({ tidelake, apart }, name) {
   const { says } = EXPECTED[name];
-  const since = Date.now();
+  const since = minuteBegan();
   const text = history({ per_second: PER_SECOND, minutes: MINUTES, until: since });
   const server = await tidelake({ text, file: 'given.jsonl' });
   const traffic = feed(server, { per_second: PER_SECOND, since });
@@ -81,8 +81,10 @@ async function told({ tidelake, apart }, name) {
     const title = () => strip.locator('b').first().textContent({ timeout: 1_000 });
     let calm_since = Number.POSITIVE_INFINITY;
     const isCalm = async () => {
-      const isNow = (await unread(server)) < UNREAD_BYTES && CALM.test(await title());
+      const said = await title();
+      const isNow = (await unread(server)) < UNREAD_BYTES && CALM.test(said);
       calm_since = isNow ? Math.min(calm_since, Date.now()) : Number.POSITIVE_INFINITY;
+      if (!isNow) throw new Error(`the strip says: ${said}`);
       return Date.now() - calm_since > CALM_MS;
     };
     await within(`${name}: nothing is wrong before`, isCalm, 120_000);
@@ -167,7 +169,7 @@ async function backlogTold({ tidelake, apart }) {
 
 /** Whoever comes after a fault is told that it is over, and of when it was. */
 async function overTold({ tidelake, apart }) {
-  const until = Math.floor(Date.now() / 60_000) * 60_000;
+  const until = minuteBegan();
   const [from, to] = [until - 25 * 60_000, until - 20 * 60_000];
   const text = history({
     per_second: 12,
