@@ -13,6 +13,8 @@ const PAGE_ROWS = 500;
 /** A search goes on by itself until it has so many records, or all. */
 const ENOUGH_ROWS = 200;
 const OPEN_EVERY_MS = 60_000;
+/** Records that a link leads to may be known live and not stored yet, so what found none is asked again so often. */
+const NONE_EVERY_MS = 5_000;
 
 export type SearchOrder = 'newest' | 'oldest';
 
@@ -23,7 +25,7 @@ interface Asked {
 }
 
 export function useSearch({ where, columns, order }: Asked) {
-  // What is stored only changes with a commit, so an open range stays as it was until asked again.
+  // What is stored only changes with a commit, so an open range that has records stays as it was until asked again.
   const { from, to, fixed } = useSpan(OPEN_EVERY_MS);
   const queries = useQueryClient();
   const [isCancelled, setCancelled] = useState(false);
@@ -58,6 +60,11 @@ export function useSearch({ where, columns, order }: Asked) {
       ),
     getNextPageParam: page => page.next_cursor ?? undefined,
     staleTime: fixed ? Number.POSITIVE_INFINITY : OPEN_EVERY_MS,
+    // One page that has no next is cheap to ask for; a long search that found nothing is not.
+    refetchInterval: ({ state: { data } }) =>
+      data?.pages.length === 1 && data.pages[0]?.rows.length === 0 && data.pages[0].next_cursor == null
+        ? NONE_EVERY_MS
+        : false,
     enabled: where !== null && !isCancelled,
     // Rows of one filter are never shown under another.
     placeholderData: (before, query) =>
