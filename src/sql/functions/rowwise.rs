@@ -170,6 +170,21 @@ pub(super) struct Rowwise {
 }
 
 impl Rowwise {
+    /// A function of one text that gives a text.
+    pub fn of_text(
+        name: &'static str,
+        usage: &'static str,
+        of: fn(&[Arg]) -> Result<Option<Given>>,
+    ) -> Self {
+        Rowwise {
+            name,
+            usage,
+            ways: &[(&[Takes::Text], Gives::Text)],
+            of,
+            check: None,
+        }
+    }
+
     pub fn function(self) -> Arc<ScalarUDF> {
         Arc::new(ScalarUDF::from(Function {
             signature: Signature::variadic_any(Volatility::Immutable),

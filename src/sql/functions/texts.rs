@@ -11,12 +11,12 @@ use std::io::Read;
 /// All of them.
 pub(super) fn all() -> Vec<Rowwise> {
     vec![
-        of_text("soundex", "soundex(text)", |it| text(soundex(it[0].text()))),
-        of_text("mask", "mask(text)", |it| text(masked(it[0].text()))),
-        of_text("initcap_spaces", "initcap_spaces(text)", |it| {
+        Rowwise::of_text("soundex", "soundex(text)", |it| text(soundex(it[0].text()))),
+        Rowwise::of_text("mask", "mask(text)", |it| text(masked(it[0].text()))),
+        Rowwise::of_text("initcap_spaces", "initcap_spaces(text)", |it| {
             text(capitals_behind_blanks(it[0].text()))
         }),
-        of_text("quote_literal", "quote_literal(text)", |it| {
+        Rowwise::of_text("quote_literal", "quote_literal(text)", |it| {
             text(quoted(it[0].text()))
         }),
         Rowwise {
@@ -120,20 +120,6 @@ pub(super) fn all() -> Vec<Rowwise> {
             check: Some(|it| pattern_of(it.get(1))),
         },
     ]
-}
-
-fn of_text(
-    name: &'static str,
-    usage: &'static str,
-    of: fn(&[Arg]) -> Result<Option<Given>>,
-) -> Rowwise {
-    Rowwise {
-        name,
-        usage,
-        ways: &[(&[Text], Gives::Text)],
-        of,
-        check: None,
-    }
 }
 
 fn text(it: String) -> Result<Option<Given>> {

@@ -3,31 +3,31 @@
 //! Parts are cut out as RFC 3986 (appendix B) divides an address, and stay as they are written. Of a text without a scheme there are none.
 
 use super::rowwise::Takes::Text;
-use super::rowwise::{Arg, Given, Gives, Rowwise};
+use super::rowwise::{Given, Gives, Rowwise};
 use datafusion::common::Result;
 
 /// All of them.
 pub(super) fn all() -> Vec<Rowwise> {
     let mut all = vec![
-        part("url_extract_protocol", "url_extract_protocol(url)", |it| {
+        Rowwise::of_text("url_extract_protocol", "url_extract_protocol(url)", |it| {
             text(part_of(it[0].text(), "PROTOCOL"))
         }),
-        part("url_extract_host", "url_extract_host(url)", |it| {
+        Rowwise::of_text("url_extract_host", "url_extract_host(url)", |it| {
             text(part_of(it[0].text(), "HOST"))
         }),
-        part("url_extract_path", "url_extract_path(url)", |it| {
+        Rowwise::of_text("url_extract_path", "url_extract_path(url)", |it| {
             text(part_of(it[0].text(), "PATH"))
         }),
-        part("url_extract_query", "url_extract_query(url)", |it| {
+        Rowwise::of_text("url_extract_query", "url_extract_query(url)", |it| {
             text(part_of(it[0].text(), "QUERY"))
         }),
-        part("url_extract_fragment", "url_extract_fragment(url)", |it| {
+        Rowwise::of_text("url_extract_fragment", "url_extract_fragment(url)", |it| {
             text(part_of(it[0].text(), "REF"))
         }),
-        part("url_encode", "url_encode(text)", |it| {
+        Rowwise::of_text("url_encode", "url_encode(text)", |it| {
             text(Some(encoded(it[0].text())))
         }),
-        part("url_decode", "url_decode(text)", |it| {
+        Rowwise::of_text("url_decode", "url_decode(text)", |it| {
             text(decoded(it[0].text()))
         }),
     ];
@@ -77,21 +77,6 @@ pub(super) fn all() -> Vec<Rowwise> {
         }),
     });
     all
-}
-
-/// A function of one text that gives one.
-fn part(
-    name: &'static str,
-    usage: &'static str,
-    of: fn(&[Arg]) -> Result<Option<Given>>,
-) -> Rowwise {
-    Rowwise {
-        name,
-        usage,
-        ways: &[(&[Text], Gives::Text)],
-        of,
-        check: None,
-    }
 }
 
 fn text(it: Option<String>) -> Result<Option<Given>> {
@@ -247,6 +232,7 @@ fn decoded(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rowwise::Arg;
     use super::*;
     use crate::sql::functions::rowwise::computed;
 
