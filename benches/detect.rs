@@ -119,6 +119,7 @@ fn memory(order: &[usize]) -> f64 {
 fn judged(kind: Kind, order: &[usize], of: impl Fn(f64) -> Evidence) -> f64 {
     let windows = Windows {
         metrics: vec![Metric::new(kind, WINDOW_SECONDS, Some(WINDOWS_PER_DAY))],
+        hour: i64::from(WINDOWS_PER_DAY) / 24,
     };
     let mut folds = vec![Fold::default(); KEYS];
     let noise = noise();

@@ -115,7 +115,7 @@ mod tests {
         };
         let mut alarms = Vec::new();
         let windows = observed.iter().map(|it| (it.0, it.1.as_slice()));
-        Windows { metrics }.fold(&mut Fold::default(), windows, through, |it| {
+        Windows { metrics, hour: 60 }.fold(&mut Fold::default(), windows, through, |it| {
             let severity = it.scored.map_or(0.0, |it| it.severity);
             let is_anomaly = least <= severity;
             let window = it.window;

@@ -25,6 +25,7 @@ pub mod half_spaces;
 pub mod incident;
 pub mod math;
 pub mod metric;
+pub mod newcomers;
 pub mod novelty;
 pub mod outlier;
 pub mod peaks;

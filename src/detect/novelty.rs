@@ -3,14 +3,13 @@
 //! - `Nearest` (nn1): the distance of a value to the nearest earlier one, over the range of the values (Ramaswamy, Rastogi and Shim 2000, "Efficient algorithms for mining outliers", with k = 1).
 //!   Earlier values are an ordered multiset, bounded: the oldest ones leave it.
 //! - `Spell`: within a spell of novelty only what clearly exceeds its largest score so far is told, since the second value of a new level is no news.
-//! - `Newcomers`: values of a dimension (endpoint, status, agent) that come for the first time after a quiet week.
 //!
 //! A value that is missing is skipped.
 
 use super::calibration::{Calibration, SCORES_MIN};
 use super::{Detector, Score, Scored, Unscored, Window};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Earlier values that are remembered.
 const VALUES_MAX: usize = 10_000;
@@ -148,31 +147,6 @@ impl Spell {
     }
 }
 
-/// Values of a dimension that were there, and when the last new one came.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Newcomers {
-    known: BTreeSet<String>,
-    first: Option<i64>,
-    last_new: i64,
-}
-
-impl Newcomers {
-    /// Whether a value comes for the first time, after so many windows in which none did. Known values beyond `most` make every further one unremarkable: such a dimension has no end.
-    pub fn step(&mut self, window: i64, value: &str, quiet_windows: i64, most: usize) -> bool {
-        self.first.get_or_insert_with(|| {
-            self.last_new = window;
-            window
-        });
-        if self.known.contains(value) || most <= self.known.len() {
-            return false;
-        }
-        self.known.insert(value.to_owned());
-        let was_quiet = quiet_windows <= window - self.last_new;
-        self.last_new = window;
-        was_quiet
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,20 +195,5 @@ mod tests {
         let mut spell = Spell::default();
         let told = [0.0, 5.0, 5.5, 7.0, 0.0, 0.0, 0.0, 5.0].map(|it| spell.step(it, 3));
         assert_eq!(told, [0.0, 5.0, 0.0, 7.0, 0.0, 0.0, 0.0, 5.0]);
-    }
-
-    #[test]
-    fn a_newcomer_is_remarkable_after_quiet_alone() {
-        let mut newcomers = Newcomers::default();
-        let steps = [
-            (0, "/a"),
-            (5, "/b"),
-            (200, "/a"),
-            (205, "/c"),
-            (206, "/d"),
-            (900, "/c"),
-        ];
-        let told = steps.map(|(window, value)| newcomers.step(window, value, 100, 10));
-        assert_eq!(told, [false, false, false, true, false, false]);
     }
 }

@@ -6,6 +6,7 @@
 //! As everything here it is a pure fold: the same windows give the same verdicts, wherever the fold was stopped and resumed.
 
 use super::metric::{Evidence, Kind, Metric, State};
+use super::newcomers::{Came, Presence};
 use super::{Detector, Score, Scored, Window};
 use crate::model::held::of_vec;
 use serde::{Deserialize, Serialize};
@@ -26,14 +27,14 @@ pub struct Verdict {
     pub observed: Option<f64>,
     /// None while the metric is not known well enough, or if nothing was observed.
     pub scored: Option<Scored>,
+    /// What the key brought, told with its first rate; none in a window without a record.
+    pub came: Option<Came>,
 }
 
 /// What is known of a key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Known {
-    /// The first window with a record, and the last one.
-    first: i64,
-    last: i64,
+    presence: Presence,
     states: Vec<State>,
 }
 
@@ -61,10 +62,19 @@ impl Default for Fold {
     }
 }
 
+/// The last window in which a key that was there is still missed, with the longest season of its metrics.
+pub fn missed_until(presence: &Presence, season: Option<u32>) -> i64 {
+    let most = season.map_or(MISSED_MIN, |it| (2 * i64::from(it)).max(MISSED_MIN));
+    let lived = presence.last - presence.first;
+    presence.last + most.min(lived + MISSED_MIN)
+}
+
 /// Folds windows of a key through metrics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Windows {
     pub metrics: Vec<Metric>,
+    /// In so many windows a key is a newcomer.
+    pub hour: i64,
 }
 
 impl Windows {
@@ -86,9 +96,7 @@ impl Windows {
     /// The last window in which a key that is known is still missed.
     pub fn missed_until(&self, known: &Known) -> i64 {
         let seasons = self.metrics.iter().filter_map(Metric::season).max();
-        let most = seasons.map_or(MISSED_MIN, |it| (2 * i64::from(it)).max(MISSED_MIN));
-        let lived = known.last - known.first;
-        known.last + most.min(lived + MISSED_MIN)
+        missed_until(&known.presence, seasons)
     }
 
     /// Whether windows without records say something.
@@ -110,11 +118,14 @@ impl Windows {
     ) {
         let start = || self.metrics.iter().map(Detector::start).collect();
         let known = fold.known.get_or_insert_with(|| Known {
-            first: window,
-            last: window,
+            presence: Presence::new(window),
             states: start(),
         });
-        known.last = window;
+        let is_rate = |it: &Metric| it.kind() == Kind::Rate;
+        let rate = self.metrics.iter().position(is_rate);
+        let records = rate.and_then(|it| evidence[it].number());
+        let records = records.unwrap_or(0.0);
+        let came = known.presence.came(window, records, self.hour);
         let at = |evidence: &Evidence| Window {
             number: window,
             evidence: *evidence,
@@ -134,6 +145,7 @@ impl Windows {
                 metric,
                 observed: evidence.number(),
                 scored: score.scored().copied(),
+                came: (rate == Some(metric)).then_some(came),
             });
         }
         fold.next = window.saturating_add(1);
@@ -164,6 +176,7 @@ impl Windows {
                             metric,
                             observed: Some(0.0),
                             scored: Some(it),
+                            came: None,
                         });
                     }
                 }
@@ -190,6 +203,7 @@ mod tests {
                 Metric::new(Kind::Latency, 3_600, Some(24)),
                 Metric::new(Kind::Ratio, 3_600, Some(24)),
             ],
+            hour: 1,
         }
     }
 

@@ -4,6 +4,7 @@
 //! says so. Kinds and sizes of faults, budgets and the settings of all detectors are fixed before anything is scored.
 
 pub mod alerts;
+mod arrivals;
 mod attribution;
 pub mod disorder;
 pub mod faults;
@@ -153,14 +154,16 @@ fn judge(report: &mut Report, replay: &Replay<'_>, keys: &[Key], first: i64, ski
         Scores {
             keys,
             of_keys,
+            arrivals: Vec::new(),
             faults,
             skip,
         }
     };
-    let engine = scores(&|key| scores::of_engine(key, first));
+    let mut engine = scores(&|key| scores::of_engine(key, first));
     report.days_quiet = engine.quiet_days();
     let rules = BUDGETS.map(Rule::Budget);
     for rule in rules.into_iter().chain(BUDGETS.map(Rule::Set)) {
+        engine.arrivals = arrivals::arrivals(replay, skip, rule.per_day());
         let alerts = engine.alerts(rule);
         report
             .outcomes

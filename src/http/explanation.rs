@@ -13,7 +13,7 @@ use super::problem::Problem;
 use crate::detect::attribution::{self, Carrier, Cell, Sums, WINDOWS, carriers, sets};
 use crate::detect::metric::Kind;
 use crate::model::{Row, Value, iso_of_micros, rows_of_batch};
-use crate::plan::{Detection, IncidentSpec, MetricSpec, Plan, ViewSpec};
+use crate::plan::{Detection, IncidentSpec, MetricSpec, NEW, Plan, ViewSpec};
 use crate::sql::Watched;
 use crate::sql::by_dimensions::{self, Cells, RECORDS, WINDOW, dimension, is_left_out};
 use axum::extract::{Path, State};
@@ -243,7 +243,11 @@ fn of_row<'a>(
     Some(Found {
         scores,
         detection,
-        metric: detection.metrics.iter().find(|it| it.name == *metric)?,
+        metric: match &**metric {
+            // By what it brings.
+            NEW => detection.metrics.iter().find(|it| it.kind == Kind::Rate)?,
+            name => detection.metrics.iter().find(|it| it.name == name)?,
+        },
         key,
         key_json,
         since_us,

@@ -19,7 +19,7 @@ use std::fmt::Write;
 const STATE_VERSION: u32 = 7;
 
 /// Rises when detectors say something else of the same windows: their views are then filled again.
-const DETECTORS_VERSION: u32 = 3;
+const DETECTORS_VERSION: u32 = 4;
 
 /// Rises when definitions are noted in another form: older ones are then read as `sql::in_this_form` says.
 pub const DEFINITIONS_FORM: u32 = 3;

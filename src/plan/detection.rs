@@ -9,9 +9,11 @@
 
 use super::sharing::bound_of;
 use super::{Dataflow, Plan, RowEnd};
+use crate::detect::Scored;
 use crate::detect::discoveries::least_discovered;
 use crate::detect::incident::{Evidence as Alarm, Incident, Incidents};
 use crate::detect::metric::{Evidence, Kind, Metric};
+use crate::detect::newcomers::{Arrivals, Came, Newcomers, Rule};
 use crate::detect::outlier::Point;
 use crate::detect::ratio::Share;
 use crate::detect::windows::{Fold, Verdict, Windows};
@@ -22,6 +24,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 const DAY_US: f64 = 86_400e6;
+
+/// The metric of keys that are new.
+pub const NEW: &str = "new";
 
 /// A detector over the windows of a view.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +97,8 @@ pub struct Observed {
 pub struct Judged {
     pub window: i64,
     pub severity: Option<f64>,
+    /// What the key brought; told with one of its metrics.
+    pub came: Option<Came>,
     pub row: Row,
 }
 
@@ -105,7 +112,24 @@ impl Detection {
             metrics: metrics
                 .map(|it| Metric::new(it.kind, seconds, season))
                 .collect(),
+            hour: self.rule_of_newcomers().hour(),
         }
+    }
+
+    /// For how long a key is new.
+    pub fn newcomer_us(&self) -> i64 {
+        let windows = self.rule_of_newcomers().hour();
+        windows.saturating_mul(self.grid.size_us)
+    }
+
+    /// What makes a key that is new remarkable; none if there is but one key, or no count of what keys bring.
+    pub fn newcomers(&self) -> Option<Rule> {
+        let counts = self.metrics.iter().any(|it| it.kind == Kind::Rate);
+        (counts && !self.keys.is_empty()).then(|| self.rule_of_newcomers())
+    }
+
+    fn rule_of_newcomers(&self) -> Rule {
+        Rule::new(self.grid.size_us, self.season_us, self.false_share())
     }
 
     /// A row without the end of its window is in none.
@@ -150,30 +174,43 @@ impl Detection {
     /// What a verdict says as a row.
     pub fn judged(&self, key: &Row, verdict: &Verdict) -> Judged {
         let scored = verdict.scored;
-        let number = |of: fn(&crate::detect::Scored) -> f64| match &scored {
-            Some(it) => Value::Float(Float::new(of(it))),
-            None => Value::Null,
-        };
-        let observed = match scored.map(|it| it.observed).or(verdict.observed) {
-            Some(it) => Value::Float(Float::new(it)),
-            None => Value::Null,
-        };
+        let observed = scored.map(|it| it.observed).or(verdict.observed);
         let name = self.metrics[verdict.metric].name.as_str();
+        Judged {
+            window: verdict.window,
+            severity: scored.map(|it| it.severity),
+            came: verdict.came,
+            row: self.row(key, name, verdict.window, observed, scored.as_ref()),
+        }
+    }
+
+    /// A key that is new, as a row with its last column.
+    pub fn newcomer(&self, key: &Row, window: i64, scored: &Scored, rule: &Rule) -> Row {
+        let row = self.row(key, NEW, window, Some(scored.observed), Some(scored));
+        self.marked(&row, Some(scored.severity), Some(rule.least))
+    }
+
+    fn row(
+        &self,
+        key: &Row,
+        metric: &str,
+        window: i64,
+        observed: Option<f64>,
+        scored: Option<&Scored>,
+    ) -> Row {
+        let float = |it: f64| Value::Float(Float::new(it));
+        let number = |of: fn(&Scored) -> f64| scored.map_or(Value::Null, |it| float(of(it)));
         let of_window = [
-            Value::Text(name.into()),
-            Value::Timestamp(self.grid.start(verdict.window)),
-            Value::Timestamp(self.grid.end(verdict.window)),
-            observed,
+            Value::Text(metric.into()),
+            Value::Timestamp(self.grid.start(window)),
+            Value::Timestamp(self.grid.end(window)),
+            observed.map_or(Value::Null, float),
             number(|it| it.expected),
             number(|it| it.low),
             number(|it| it.high),
             number(|it| it.severity),
         ];
-        Judged {
-            window: verdict.window,
-            severity: scored.map(|it| it.severity),
-            row: Row(key.0.iter().cloned().chain(of_window).collect()),
-        }
+        Row(key.0.iter().cloned().chain(of_window).collect())
     }
 
     /// The share of windows that are called anomalous although nothing is.
@@ -225,15 +262,29 @@ impl Detection {
             }
         }
         let windows = self.windows();
+        let newcomers = self.newcomers();
+        let mut arrivals: BTreeMap<i64, Arrivals<Row>> = BTreeMap::new();
         let mut by_window: BTreeMap<i64, Vec<Judged>> = BTreeMap::new();
         for (key, observed) in &keys {
             let observed = observed.iter().map(|(at, it)| (*at, it.as_slice()));
             windows.fold(&mut Fold::default(), observed, through, |verdict| {
+                if let (Some(rule), Some(came)) = (&newcomers, verdict.came) {
+                    let of_window = arrivals.entry(verdict.window).or_default();
+                    of_window.add(rule, verdict.window, || key.clone(), came, 1);
+                }
                 let judged = self.judged(key, &verdict);
                 by_window.entry(judged.window).or_default().push(judged);
             });
         }
         let mut rows = Vec::new();
+        if let Some(rule) = &newcomers {
+            let mut known = Newcomers::default();
+            for (window, arrivals) in &arrivals {
+                let told = known.step(rule, *window, arrivals);
+                let told = told.iter();
+                rows.extend(told.map(|(key, it)| self.newcomer(key, *window, it, rule)));
+            }
+        }
         for judged in by_window.into_values() {
             let severities: Vec<f64> = judged.iter().filter_map(|it| it.severity).collect();
             let least = self.least_anomalous(&severities);
@@ -254,6 +305,8 @@ pub struct IncidentSpec {
     /// How many columns of the detector's rows are its key.
     pub keys: usize,
     pub grid: Grid,
+    /// For how long a key is new.
+    pub newcomer_us: i64,
     pub rule: Incidents,
     pub clocks: BTreeSet<String>,
 }
@@ -383,6 +436,19 @@ impl IncidentSpec {
                 format!(" of {}", keys.join(", "))
             }
         };
+        if plain(metric) == NEW {
+            let keys: Vec<String> = keys.iter().map(plain).collect();
+            let first = match self.newcomer_us {
+                3_600_000_000 => "hour".to_owned(),
+                other => super::span(other),
+            };
+            return format!(
+                "{} is new: {} in its first {first}, where new ones bring {} at most",
+                keys.join(", "),
+                text(observed),
+                text(high)
+            );
+        }
         let side = match (observed, expected) {
             (Some(observed), Some(expected)) if observed < expected => "below",
             _ => "above",

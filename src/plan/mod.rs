@@ -31,7 +31,7 @@ pub use definition::{
     ViewDefinition, state_shape,
 };
 pub use described::Description;
-pub use detection::{Detection, Grid, IncidentSpec, Judged, MetricSpec, Observed, Told};
+pub use detection::{Detection, Grid, IncidentSpec, Judged, MetricSpec, NEW, Observed, Told};
 pub use evaluate::{evaluate, nullable, typed, with_epochs};
 pub use explain::{Line, lines, span};
 pub use generated::{Generated, put_read_times};

@@ -17,8 +17,8 @@ use crate::detect::incident::Incidents;
 use crate::detect::metric::Kind;
 use crate::model::stated::{StatedOption, is_option, names_listed, option};
 use crate::plan::{
-    Dataflow, Detection, IncidentSpec, MetricSpec, Plan, RowEnd, TableSpec, ViewKind, ViewSpec,
-    check_rows, properties,
+    Dataflow, Detection, IncidentSpec, MetricSpec, NEW, Plan, RowEnd, TableSpec, ViewKind,
+    ViewSpec, check_rows, properties,
 };
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
@@ -363,6 +363,7 @@ impl Planner {
                 ));
             }
         }
+        let is_named_new = names.contains_key(NEW);
         let detection = Detection {
             id: format!("{name}.detect"),
             keys: (0..keys.len()).collect(),
@@ -379,7 +380,13 @@ impl Planner {
             explain_by: options.explain_by,
         };
         let schema = detection.schema(&plan.schema())?;
+        if is_named_new && detection.newcomers().is_some() {
+            return Err(format!(
+                "`{NEW}` is the metric of keys that are new; call this one something else with AS"
+            ));
+        }
         let extend_at = -detection.false_share().log10() / 2.0;
+        let newcomer_us = detection.newcomer_us();
         let plan = Plan::Detect {
             input: Box::new(plan),
             detection: Arc::new(detection),
@@ -391,6 +398,7 @@ impl Planner {
             id: format!("{}.incidents", incidents_of(&name)),
             keys: keys.len(),
             grid,
+            newcomer_us,
             rule: Incidents {
                 extend_at,
                 cool_down_windows: options.cool_down_windows,

@@ -124,6 +124,72 @@ fn something_is_detected() {
     assert!(0 < silent, "windows without a record are judged");
 }
 
+/// Detectors whose keys are new now and then: a day of five seconds, and one of a hundred with an hour of four.
+const NEWCOMERS: &str = "
+CREATE MATERIALIZED VIEW seconds AS SELECT window_start, k, count(*) AS c FROM TUMBLE(raw_s, at, INTERVAL '1' SECOND) GROUP BY window_start, k;
+CREATE DETECTOR of_new ON seconds METRICS (rate(100 * c) AS much) WITH (season = '5 seconds', false_alerts_per_day = '15000');
+CREATE DETECTOR of_hours ON seconds METRICS (rate(100 * c) AS much) WITH (season = '100 seconds', early = '0 seconds', false_alerts_per_day = '15000');
+";
+
+fn subject_of_newcomers() -> Subject {
+    let text = sources() + NEWCOMERS;
+    let planned = runtime().block_on(sql::plan_text("newcomers", &text, |_| None));
+    Subject {
+        dataflow: Arc::new(planned.unwrap_or_else(|it| panic!("{it}"))),
+        record: record_of_a_new_key,
+    }
+}
+
+/// A record of one of two keys that stay, or of one that is new every ten seconds.
+fn record_of_a_new_key(random: &mut Random, at: i64) -> String {
+    let k = match random.below(10) {
+        0..5 => "a".to_owned(),
+        5..7 => "b".to_owned(),
+        _ => format!("n{}", at / 10_000_000),
+    };
+    let at = tidelake::model::iso_of_micros(at);
+    format!("{{\"at\":\"{at}\",\"k\":\"{k}\"}}")
+}
+
+/// Which keys are new depends on all keys, which lie on several workers.
+#[test]
+fn new_keys_equal_a_batch() {
+    check_cases(&subject_of_newcomers(), 12, 500);
+}
+
+#[test]
+fn new_keys_are_detected() {
+    let subject = subject_of_newcomers();
+    let scenario = Scenario {
+        seed: 3,
+        records: 900,
+        partitions: 3,
+        runs: vec![(1, 2), (2, 1), (1, 1)],
+    };
+    let lake = lake_after(&subject, &scenario);
+    for detector in ["of_new", "of_hours"] {
+        let views = &subject.dataflow.views;
+        let number = views.iter().position(|it| it.name == detector).unwrap();
+        let schema = views[number].plan.schema();
+        let column = |name: &str| schema.index_of(name).unwrap();
+        let (metric, is_anomaly) = (column("metric"), column("is_anomaly"));
+        let open = lake.open[number].values().flatten();
+        let rows = lake.sealed[number].iter().chain(open);
+        let new: Vec<&Row> = rows
+            .filter(|it| it.0[metric] == Value::Text("new".into()))
+            .collect();
+        let anomalies = new
+            .iter()
+            .filter(|it| it.0[is_anomaly] == Value::Bool(true));
+        let (anomalies, all) = (anomalies.count(), new.len());
+        assert!(0 < all, "{detector}");
+        assert!(
+            detector == "of_hours" || 3 < anomalies,
+            "{anomalies} of {all}"
+        );
+    }
+}
+
 /// Records of one partition at the times at which they come, and a clock that goes with them.
 struct Scripted {
     /// When it is, and the times of the records that come then, all in microseconds.

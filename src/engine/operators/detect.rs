@@ -3,7 +3,9 @@
 //! ```text
 //!             exchange by key                               exchange by window
 //! rows of a view ─────► fold of the key's windows ─ judged ─────► false discoveries ─────► rows
-//!                       (`detect::windows`)                       (`detect::discoveries`)
+//!                       (`detect::windows`)            │          (`detect::discoveries`)
+//!                                                      └────────► keys that are new ─────► rows
+//!                                                                 (`newcomers`)
 //! ```
 //!
 //! A window is judged when the clock has reached its end, a little before the watermark closes it if the detector says so, whether or not it has a record. A record that comes late changes its window and those behind it, so
@@ -13,8 +15,10 @@
 
 use super::by_clock::{ByClock, by_clock};
 use super::keyed::Input;
+use super::newcomers::{newcomers, state_name};
 use super::{ChangeStream, ClockStream, Due, RunEpochs, Shared};
 use crate::detect::metric::Evidence;
+use crate::detect::newcomers::Came;
 use crate::detect::windows::{Fold, Verdict, Windows};
 use crate::engine::StateContent;
 use crate::engine::changes::Changes;
@@ -34,10 +38,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Concat;
 use timely::dataflow::operators::generic::Operator;
 
 /// What is known of a key is stored anew after so many windows.
-const BLOCK: i64 = 64;
+pub(super) const BLOCK: i64 = 64;
 /// Rows that leave at a time.
 const ROWS_AT_ONCE: usize = 8192;
 
@@ -50,6 +55,7 @@ fn state_names(detection: &Detection) -> [String; 2] {
 pub(in crate::engine) struct RestoredDetector {
     rows: Vec<(Row, i64)>,
     known: Vec<(Row, i64)>,
+    newcomers: Vec<(Row, i64)>,
     /// Up to when windows were closed at the commit; none if nothing was.
     closed_us: i64,
 }
@@ -65,11 +71,13 @@ impl RestoredDetector {
         let mut take = |it: &str| state.remove(it).unwrap_or_default();
         let rows = take(&rows);
         let mut known = take(&known);
+        let newcomers = take(&state_name(detection));
         // What was known before has been taken back.
         sum_counts(&mut known);
         RestoredDetector {
             rows,
             known,
+            newcomers,
             closed_us,
         }
     }
@@ -89,11 +97,12 @@ enum Update {
 
 /// A judged window of a key that came (or, below zero, went).
 #[derive(Clone, Serialize, Deserialize)]
-struct Change {
-    window: i64,
+pub(super) struct Change {
+    pub window: i64,
     severity: Option<f64>,
-    row: Row,
-    diff: i64,
+    pub came: Option<Came>,
+    pub row: Row,
+    pub diff: i64,
 }
 
 /// The rows of a detector as changes.
@@ -111,6 +120,7 @@ pub(in crate::engine) fn detect<'s>(
     let RestoredDetector {
         rows,
         known,
+        newcomers: of_newcomers,
         closed_us,
     } = restored;
     let of_key = Arc::clone(detection);
@@ -173,21 +183,32 @@ pub(in crate::engine) fn detect<'s>(
     );
     let discoveries = Discoveries {
         detection: Arc::clone(detection),
-        gate,
+        gate: gate.clone(),
         windows: BTreeMap::new(),
         changes: BTreeMap::new(),
     };
     let place = |it: &Change| it.window.hashed();
     let marked = by_clock(
-        judged,
+        judged.clone(),
         place,
-        ticks,
+        ticks.clone(),
         epochs,
         "Discoveries",
         shared,
         discoveries,
     );
-    as_changes(marked, schema)
+    let Some(rule) = detection.newcomers() else {
+        return as_changes(marked, schema);
+    };
+    let new = newcomers(
+        judged,
+        of_newcomers,
+        (detection, rule),
+        (gate, ticks),
+        epochs,
+        shared,
+    );
+    as_changes(marked.concat(new), schema)
 }
 
 /// Rows with their diffs as batches.
@@ -499,6 +520,7 @@ impl Keys {
             changes.push(Change {
                 window: it.window,
                 severity: it.severity,
+                came: it.came,
                 row: it.row.clone(),
                 diff,
             });

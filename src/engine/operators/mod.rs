@@ -10,6 +10,7 @@ mod detect;
 mod incidents;
 mod join;
 mod keyed;
+mod newcomers;
 mod partials;
 mod per_group;
 mod ranked;

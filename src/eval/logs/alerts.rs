@@ -1,5 +1,6 @@
 //! Which windows are alerts, by a budget or by the rule of the engine, and what of the faults is found by them.
 
+use super::arrivals::Arrival;
 use super::attribution::{Told, told};
 use super::faults::{Change, Fault, KINDS, LEAK};
 use super::replay::Replay;
@@ -7,6 +8,7 @@ use super::scores::{Asked, Key, MINUTES_PER_DAY, Severities};
 use crate::detect::discoveries::least_discovered;
 use crate::eval::budget::{Judged, ratio};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Alerts of a key and metric within so many minutes are one, and so long behind a fault is not judged.
@@ -32,12 +34,20 @@ impl Rule {
             Rule::Set(per_day) => format!("set to {per_day}"),
         }
     }
+
+    pub fn per_day(self) -> f64 {
+        match self {
+            Rule::Budget(per_day) | Rule::Set(per_day) => per_day,
+        }
+    }
 }
 
 /// What a detector says of all keys, by key and metric, behind the time of learning.
 pub struct Scores<'a> {
     pub keys: &'a [Key],
     pub of_keys: Vec<Severities>,
+    /// Alerts of new endpoints, by minute: as the engine has them with the false alerts of the rule, for all endpoints together.
+    pub arrivals: Vec<Arrival>,
     pub faults: &'a [Fault],
     /// Minutes for learning.
     pub skip: usize,
@@ -182,9 +192,9 @@ impl Scores<'_> {
 
     fn false_alerts(&self, alerts: &Alerts) -> usize {
         let apart = self.apart();
-        let of_series = |alerts: &Vec<bool>| {
+        let of_minutes = |minutes: &mut dyn Iterator<Item = usize>| {
             let (mut incidents, mut windows, mut last) = (0, 0, None);
-            for minute in (0..alerts.len()).filter(|it| alerts[*it] && !apart[*it]) {
+            for minute in minutes.filter(|it| !apart[*it]) {
                 let is_joined = last.is_some_and(|it| minute - it <= JOIN_MINUTES);
                 incidents += usize::from(!is_joined);
                 windows += 1;
@@ -192,15 +202,19 @@ impl Scores<'_> {
             }
             incidents + windows / AGAIN_MINUTES
         };
-        alerts.iter().flatten().map(of_series).sum()
+        let of_series = |it: &Vec<bool>| of_minutes(&mut (0..it.len()).filter(|at| it[*at]));
+        let mut by_endpoint: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for it in &self.arrivals {
+            by_endpoint.entry(it.endpoint).or_default().push(it.minute);
+        }
+        let of_new = by_endpoint.into_values();
+        let of_new = of_new.map(|it| of_minutes(&mut it.into_iter()));
+        alerts.iter().flatten().map(of_series).sum::<usize>() + of_new.sum::<usize>()
     }
 
     /// Keys whose alerts can find a fault: all traffic, and the endpoint that it strikes. An alert of any other is found by chance.
     fn keys_of(&self, fault: &Fault) -> impl Iterator<Item = usize> {
-        let endpoint = match fault.change {
-            Change::NewEndpoint { endpoint } => Some(endpoint),
-            _ => fault.endpoint(),
-        };
+        let endpoint = endpoint_of(fault);
         let keys = self.keys.iter().enumerate();
         keys.filter(move |it| it.1.endpoint.is_none() || it.1.endpoint == endpoint)
             .map(|it| it.0)
@@ -211,7 +225,11 @@ impl Scores<'_> {
             let of_metric = |it: &Vec<bool>| it[fault.minutes.clone()].iter().position(|it| *it);
             alerts[key].iter().filter_map(of_metric).min()
         };
-        self.keys_of(fault).filter_map(of_key).min()
+        let of_new = self.arrivals.iter().filter(|it| {
+            Some(it.endpoint) == endpoint_of(fault) && fault.minutes.contains(&it.minute)
+        });
+        let of_new = of_new.map(|it| it.minute - fault.minutes.start);
+        self.keys_of(fault).filter_map(of_key).chain(of_new).min()
     }
 
     pub fn outcome(&self, detector: &'static str, rule: Rule, alerts: &Alerts) -> Outcome {
@@ -295,6 +313,14 @@ impl Scores<'_> {
             metric,
             minutes: since..last + 1,
         })
+    }
+}
+
+/// The endpoint that a fault strikes or adds, if it is one.
+fn endpoint_of(fault: &Fault) -> Option<u32> {
+    match fault.change {
+        Change::NewEndpoint { endpoint } => Some(endpoint),
+        _ => fault.endpoint(),
     }
 }
 

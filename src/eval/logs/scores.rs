@@ -1,5 +1,6 @@
 //! Windows of one minute, of all traffic and of its busiest endpoints, through each detector: the metrics are those that `web_logs` watches.
 
+use super::arrivals::HOUR;
 use super::lines::{ENDPOINT, Request};
 use super::replay::Replay;
 use crate::detect::Window;
@@ -193,6 +194,7 @@ pub fn engine(asked: &[Asked]) -> Windows {
     let metric = |it: &Asked| Metric::new(it.kind(), 60, season);
     Windows {
         metrics: asked.iter().map(metric).collect(),
+        hour: HOUR,
     }
 }
 

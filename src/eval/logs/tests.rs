@@ -90,6 +90,7 @@ fn found(replay: &Replay<'_>) -> (Outcome, Option<(Asked, Option<u32>, attributi
             .iter()
             .map(|it| scores::of_engine(it, 14_400))
             .collect(),
+        arrivals: arrivals::arrivals(replay, MINUTES_PER_DAY, 1.0),
         faults: &replay.faults,
         skip: MINUTES_PER_DAY,
     };
@@ -203,6 +204,23 @@ fn a_huge_fault_is_found_and_so_is_what_carries_it() {
     assert_eq!(told.pair, Some([of[0], of[1]]));
 }
 
+/// Behind two days of learning: on the first one no endpoint is old.
+#[test]
+fn a_new_endpoint_is_found_though_it_is_no_key() {
+    let (log, strangers) = log();
+    let endpoint = strangers.probes[0];
+    let change = Change::NewEndpoint { endpoint };
+    let replay = replay(&log, &strangers, vec![fault(change, Vec::new())]);
+    let found = arrivals::arrivals(&replay, MINUTES_PER_DAY, 1.0);
+    assert!(found.iter().all(|it| it.endpoint == endpoint));
+    let quiet = replay.without_faults();
+    assert_eq!(arrivals::arrivals(&quiet, MINUTES_PER_DAY, 1.0), []);
+    assert!(
+        found.iter().any(|it| (3_000..3_030).contains(&it.minute)),
+        "{found:?}"
+    );
+}
+
 #[test]
 fn without_faults_all_alerts_are_false() {
     let (log, strangers) = log();
@@ -212,6 +230,7 @@ fn without_faults_all_alerts_are_false() {
     let scores = Scores {
         keys: &keys,
         of_keys: keys.iter().map(|it| scores::of_engine(it, 0)).collect(),
+        arrivals: Vec::new(),
         faults: &[],
         skip: MINUTES_PER_DAY,
     };

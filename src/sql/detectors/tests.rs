@@ -1,6 +1,7 @@
 //! What a detector is, and what is refused with which words.
 
 use super::super::plan_text;
+use crate::model::{Row, Value};
 use crate::plan::{Dataflow, Detection, Grid, Plan, ViewKind};
 use std::sync::Arc;
 
@@ -148,6 +149,10 @@ fn refusals_say_what_to_write() {
             "two metrics are called orders; rename one with AS",
         ),
         (
+            "CREATE DETECTOR d ON minutes METRICS (rate(orders) AS \"new\")",
+            "`new` is the metric of keys that are new",
+        ),
+        (
             "CREATE DETECTOR d ON minutes METRICS (rate(nothing))",
             "no column `nothing`",
         ),
@@ -194,5 +199,45 @@ fn refusals_say_what_to_write() {
             found.contains(expected),
             "{text}\n  {found}\n  lacks {expected}"
         );
+    }
+}
+
+/// Ten shops for two days and a half, and one that comes then: with ten orders a minute, or one in ten minutes.
+#[test]
+fn a_new_key_is_an_incident_that_says_so() {
+    const MINUTE_US: i64 = 60_000_000;
+    const NEW_AT: i64 = 3_600;
+    let dataflow = planned("CREATE DETECTOR d ON minutes METRICS (rate(orders))").unwrap();
+    let plan = |view: &str| &dataflow.view(view).expect("it is a view").plan;
+    let (Plan::Detect { detection, .. }, Plan::Incidents { incidents, .. }) =
+        (plan("d"), plan("d_incidents"))
+    else {
+        panic!("they are a detector and its incidents");
+    };
+    let row = |shop: &str, minute: i64, orders: i64| {
+        let start = Value::Timestamp(minute * MINUTE_US);
+        Row([Value::Text(shop.into()), start, Value::Int(orders)].into())
+    };
+    for (orders, every, expected) in [(10, 1, 1), (1, 10, 0)] {
+        let mut rows = Vec::new();
+        for minute in 0..NEW_AT + 90 {
+            rows.extend((0..10).map(|it| row(&format!("shop {it}"), minute, 100)));
+            if NEW_AT <= minute && minute % every == 0 {
+                rows.push(row("Lima", minute, orders));
+            }
+        }
+        let closed_us = (NEW_AT + 90) * MINUTE_US;
+        let judged = detection.batch(&rows, closed_us);
+        let told = incidents.batch(&judged, closed_us);
+        let summaries = told.iter().filter_map(|it| match it.0.last() {
+            Some(Value::Text(it)) => Some(it.to_string()),
+            _ => None,
+        });
+        let of_new: Vec<String> = summaries.filter(|it| it.contains("is new")).collect();
+        assert_eq!(of_new.len(), expected, "{of_new:?}");
+        for it in of_new {
+            let begins = "Lima is new: 600 in its first hour, where new ones bring ";
+            assert!(it.starts_with(begins) && it.ends_with(" at most"), "{it}");
+        }
     }
 }
