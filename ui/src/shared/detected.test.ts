@@ -131,6 +131,7 @@ describe('words', () => {
     const it = known(listed('a', { metric: 'mean_time', key: { shop: 'north', till: 3 } }));
     expect(titleOf(it)).toBe('Mean time of north, 3 below expected');
     expect(titleOf({ ...it, key: {}, observed: 90 })).toBe('Mean time above expected');
+    expect(titleOf({ ...it, metric: 'new', observed: 900 })).toBe('north, 3 is new');
     expect(keyText({ key: { shop: null } })).toBe('–');
     expect([rangeText(1, 2.5), rangeText(-2, 1)]).toEqual(['1–2.50', '-2 to 1']);
     expect(lastedText(it)).toBe('2 min so far');

@@ -164,10 +164,14 @@ export function keyText({ key }: Pick<Detected, 'key'>): string {
   return Object.values(key).map(textOf).join(', ');
 }
 
+/** The metric of keys that came for the first time and are loud at once. */
+const NEW = 'new';
+
 /** What happened, in few words. */
 export function titleOf(it: Detected): string {
   const name = formatName(it.metric);
   const key = keyText(it);
+  if (it.metric === NEW && key !== '') return `${key} is new`;
   const side = (it.observed ?? 0) < (it.expected ?? 0) ? 'below' : 'above';
   return `${name.charAt(0).toUpperCase()}${name.slice(1)}${key === '' ? '' : ` of ${key}`} ${side} expected`;
 }
