@@ -18,6 +18,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::OptimizerRule;
 use datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
+use datafusion::sql::sqlparser::ast::Query;
 use std::sync::Arc;
 
 /// Aggregates whose result depends on the order of rows.
@@ -29,12 +30,32 @@ const ORDERED: [&str; 5] = [
     "array_agg",
 ];
 
+/// What becomes of an ORDER BY of the query itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnOrder {
+    /// It is completed like all others.
+    Completed,
+    /// It stays as it is written, for whoever tells rows that are equal in it apart by the rows of the result.
+    AsWritten,
+}
+
+impl OwnOrder {
+    /// Of a view's query, whose rows the engine tells apart.
+    pub fn of_view(query: &Query) -> Self {
+        match query.order_by {
+            Some(_) => OwnOrder::AsWritten,
+            None => OwnOrder::Completed,
+        }
+    }
+}
+
 /// The same query with definite orders.
 ///
 /// # Errors
 /// If a node cannot be made anew.
 pub fn definite(
     plan: LogicalPlan,
+    own: OwnOrder,
     dataflow: &Dataflow,
     state: &SessionState,
 ) -> Result<LogicalPlan> {
@@ -45,7 +66,11 @@ pub fn definite(
         }
         other => Ok(Transformed::no(other)),
     })?;
-    let plan = plan.data;
+    let mut plan = plan.data;
+    let written = match own {
+        OwnOrder::Completed => None,
+        OwnOrder::AsWritten => first_sort(&mut plan).map(|it| it.expr.clone()),
+    };
     let changed = plan.transform_up_with_subqueries(|node| {
         Ok(match node {
             LogicalPlan::Window(it) => {
@@ -95,10 +120,28 @@ pub fn definite(
                 }));
                 Transformed::yes(LogicalPlan::Limit(it))
             }
+            LogicalPlan::Sort(mut it) => {
+                add_columns(&mut it.expr, &ties(&it.input, dataflow));
+                Transformed::yes(LogicalPlan::Sort(it))
+            }
             other => Transformed::no(other),
         })
     })?;
-    Ok(changed.data)
+    let mut plan = changed.data;
+    if let (Some(written), Some(it)) = (written, first_sort(&mut plan)) {
+        it.expr = written;
+    }
+    Ok(plan)
+}
+
+/// The order of a query that states one.
+fn first_sort(plan: &mut LogicalPlan) -> Option<&mut SortedRows> {
+    match plan {
+        LogicalPlan::Sort(it) => Some(it),
+        LogicalPlan::Limit(it) => first_sort(Arc::make_mut(&mut it.input)),
+        LogicalPlan::Projection(it) => first_sort(Arc::make_mut(&mut it.input)),
+        _ => None,
+    }
 }
 
 /// Whether the rows of a plan are in an order that was asked for.
@@ -211,5 +254,63 @@ fn is_of_records(plan: &LogicalPlan, dataflow: &Dataflow) -> bool {
         LogicalPlan::SubqueryAlias(it) => is_of_records(&it.input, dataflow),
         LogicalPlan::Projection(it) => is_of_records(&it.input, dataflow),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::nullable;
+    use crate::sql::plan_text;
+    use crate::sql::recompute::{Records, recompute, table};
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, new_null_array};
+    use arrow::util::display::array_value_to_string;
+    use std::sync::Arc;
+
+    /// The value of a view with one row, over records of `k` and `n` that come in this order.
+    fn value(query: &str, records: &[(i64, i64)]) -> String {
+        let text = format!(
+            "CREATE SOURCE s (k BIGINT, n BIGINT) FORMAT JSON; CREATE MATERIALIZED VIEW v AS {query};"
+        );
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let dataflow = runtime.block_on(plan_text("t", &text, |_| None)).unwrap();
+        let schema = nullable(&dataflow.source("s").unwrap().schema());
+        let columns = schema.fields().iter().map(|it| -> ArrayRef {
+            match it.name().as_str() {
+                "k" => Arc::new(Int64Array::from_iter_values(records.iter().map(|it| it.0))),
+                "n" => Arc::new(Int64Array::from_iter_values(records.iter().map(|it| it.1))),
+                _ => new_null_array(it.data_type(), records.len()),
+            }
+        });
+        let batch = RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap();
+        let mut given = Records::default();
+        let rows = table(schema, vec![batch]).unwrap();
+        given.relations.insert("s".to_owned(), rows);
+        let views = runtime.block_on(recompute(&dataflow, &given)).unwrap();
+        array_value_to_string(views["v"][0].column(0), 0).unwrap()
+    }
+
+    /// Also where another column than those that are read further up tells them apart.
+    #[test]
+    fn the_first_of_equal_rows_of_a_sub_query_are_the_same_in_every_order_of_records() {
+        let in_order = [(1, 4), (1, 3), (1, 2), (1, 1), (0, 9)];
+        let mut reversed = in_order;
+        reversed.reverse();
+        for (query, expected) in [
+            (
+                "SELECT sum(n) FROM (SELECT k, n FROM s ORDER BY k LIMIT 3) q",
+                "12",
+            ),
+            (
+                "SELECT sum(n) FROM (SELECT n, k FROM s ORDER BY k DESC LIMIT 3 OFFSET 1) q",
+                "9",
+            ),
+            (
+                "WITH q AS (SELECT k, n FROM s ORDER BY k DESC LIMIT 2) SELECT max(n) FROM q",
+                "2",
+            ),
+        ] {
+            assert_eq!(value(query, &in_order), expected, "{query}");
+            assert_eq!(value(query, &reversed), expected, "{query}");
+        }
     }
 }

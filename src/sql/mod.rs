@@ -107,6 +107,7 @@ use datafusion::optimizer::OptimizerRule;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Ident, Query, Statement};
+use definite::OwnOrder;
 use lower::Lowering;
 use models::{Binder, Models, Unbound};
 use named_queries::OfStatement;
@@ -666,7 +667,8 @@ impl Planner {
     }
 
     async fn lowered(&self, name: &str, query: &Query) -> Result<Plan, String> {
-        self.lower(name, self.logical(query).await?)
+        let own = OwnOrder::of_view(query);
+        self.lower(name, self.logical(query).await?, own)
     }
 
     /// The plan of a query, and which of its columns are only passed on.
@@ -677,12 +679,13 @@ impl Planner {
     ) -> Result<(Plan, BTreeMap<String, Origin>), String> {
         let logical = self.logical(query).await?;
         let origins = self.origins(&logical);
-        Ok((self.lower(name, logical)?, origins))
+        let own = OwnOrder::of_view(query);
+        Ok((self.lower(name, logical, own)?, origins))
     }
 
-    fn lower(&self, name: &str, plan: LogicalPlan) -> Result<Plan, String> {
+    fn lower(&self, name: &str, plan: LogicalPlan, own: OwnOrder) -> Result<Plan, String> {
         let raw = types::as_stored(plan)
-            .and_then(|it| definite::definite(it, &self.dataflow, &self.context.state()))
+            .and_then(|it| definite::definite(it, own, &self.dataflow, &self.context.state()))
             .and_then(|it| correlated::unnested(it, &self.dataflow))
             .map_err(|it| words::planner(&it))?;
         lower::refuse_volatile(&raw)?;

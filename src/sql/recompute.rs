@@ -7,6 +7,7 @@
 //! for which an expression fails is left out.
 
 use super::bounds;
+use super::definite::{OwnOrder, definite};
 use super::functions::{NOW_BEFORE, WITHIN_LAST, is_of_now, of_now_at};
 use super::stars::Stars;
 use super::syntax;
@@ -422,7 +423,7 @@ async fn logical(
     let statement = DfStatement::Statement(Box::new(Statement::Query(Box::new(query))));
     let plan = casts::planned(&session.state(), statement).await;
     plan.and_then(super::types::as_stored)
-        .and_then(|it| super::definite::definite(it, dataflow, &session.state()))
+        .and_then(|it| definite(it, OwnOrder::Completed, dataflow, &session.state()))
         .and_then(|it| super::correlated::unnested(it, dataflow))
         .map_err(|it| words::planner(&it))
 }

@@ -164,9 +164,8 @@ fn relation(random: &mut Random, depth: u64) -> String {
                 10 => format!(
                     "SELECT DISTINCT ON (l.k) l.k, l.n, l.c FROM {from} ORDER BY l.k, l.{a} DESC, l.n, l.c"
                 ),
-                // Which of equal rows an inner order takes first is not the same in a batch yet.
                 11 => format!(
-                    "SELECT l.k, l.n, l.c FROM {from} ORDER BY l.{a} DESC, l.k, l.n, l.c LIMIT 4{}",
+                    "SELECT l.k, l.n, l.c FROM {from} ORDER BY l.{a} DESC, l.k, l.{b} LIMIT 4{}",
                     random.of(&["", " OFFSET 1"])
                 ),
                 12 => {
