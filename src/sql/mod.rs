@@ -57,6 +57,7 @@ mod recompute;
 pub mod reference;
 mod scopes;
 mod short_lists;
+mod side_by_side;
 mod sinks;
 mod slips;
 mod stars;
@@ -1203,6 +1204,7 @@ fn planning_state() -> SessionState {
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
+        .with_analyzer_rules(side_by_side::rules())
         .with_optimizer_rules(null_equality::made_last(rules))
         .with_physical_optimizer_rules(physical::rules())
         .build();

@@ -149,6 +149,7 @@ async fn session(
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
+        .with_analyzer_rules(super::side_by_side::rules())
         .with_optimizer_rules(super::null_equality::rules())
         .with_physical_optimizer_rules(physical::rules())
         .build();

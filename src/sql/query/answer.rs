@@ -18,7 +18,7 @@ use crate::sql::models::{Binder, Models, Unbound};
 use crate::sql::near::{as_sql, did_you_mean, nearest};
 use crate::sql::{
     by_name, casts, constants, correlated, inside_aggregates, multisets, physical, pivot,
-    register_functions, scopes, sql_type_name, struct_stars, using, words,
+    register_functions, scopes, side_by_side, sql_type_name, struct_stars, using, words,
 };
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -67,6 +67,7 @@ pub fn session(environment: &Arc<RuntimeEnv>) -> SessionContext {
         .with_config(config)
         .with_runtime_env(Arc::clone(environment))
         .with_default_features()
+        .with_analyzer_rules(side_by_side::rules())
         .with_optimizer_rules(crate::sql::null_equality::rules())
         .with_physical_optimizer_rules(physical::rules())
         .build();

@@ -1,0 +1,461 @@
+//! Values of several types that stand beside each other: in comparisons, CASE, `coalesce`, UNION and the like.
+//!
+//! DataFusion makes a DOUBLE beside a DECIMAL a `DECIMAL(30, 15)`, in which `1e-20` is zero and `1e20` has no place. Here the
+//! DECIMAL becomes a DOUBLE, as in PostgreSQL, DuckDB and Spark; a literal such as `0.1` stays the decimal number that is written, as it is there.
+//!
+//! The types of an expression are known when those of its parts are settled, so this rule settles them in the same walk, by DataFusion's
+//! own rule.
+
+use arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRewriter};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::{InList, InSubquery, SetComparison};
+use datafusion::logical_expr::expr_rewriter::{NamePreserver, coerce_plan_expr_for_schema};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{
+    Between, BinaryExpr, Case, Expr, ExprSchemable, Join, LogicalPlan, Operator, Projection, Union,
+    cast, lit,
+};
+use datafusion::optimizer::analyzer::type_coercion::{TypeCoercion, TypeCoercionRewriter};
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
+use std::sync::Arc;
+
+type Rule = Arc<dyn AnalyzerRule + Send + Sync>;
+
+/// Functions whose arguments, or some of them, become values of one type.
+const ALIKE: [&str; 7] = [
+    "coalesce",
+    "greatest",
+    "least",
+    "make_array",
+    "nullif",
+    "nvl",
+    "nvl2",
+];
+
+/// Digits that a DECIMAL has beside a literal, before and behind the point, as DataFusion has it.
+const LITERAL_DIGITS: usize = 15;
+
+/// DataFusion's rules with this one.
+pub fn rules() -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
+    for it in Analyzer::new().rules {
+        if it.name() == TypeCoercion::new().name() {
+            rules.push(Arc::new(SideBySide));
+        }
+        rules.push(it);
+    }
+    rules
+}
+
+#[derive(Debug)]
+struct SideBySide;
+
+impl AnalyzerRule for SideBySide {
+    fn name(&self) -> &str {
+        "side_by_side"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(settled).map(|it| it.data)
+    }
+}
+
+fn settled(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let plan = match plan {
+        // What it filters by was settled before it was moved there.
+        LogicalPlan::TableScan(_) => return Ok(Transformed::no(plan)),
+        LogicalPlan::Union(it) => LogicalPlan::Union(of_union(it)?),
+        LogicalPlan::Join(it) => LogicalPlan::Join(of_join(it)?),
+        other => other,
+    };
+    let schema = merge_schema(&plan.inputs());
+    let names = NamePreserver::new(&plan);
+    let mut settling = Settling {
+        schema: &schema,
+        theirs: TypeCoercionRewriter::new(&schema),
+    };
+    plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        let settled = expr.rewrite(&mut settling)?;
+        Ok(settled.update_data(|it| name.restore(it)))
+    })?
+    .map_data(|plan| settling.theirs.coerce_plan(plan))?
+    .map_data(LogicalPlan::recompute_schema)
+}
+
+struct Settling<'a> {
+    schema: &'a DFSchema,
+    theirs: TypeCoercionRewriter<'a>,
+}
+
+impl TreeNodeRewriter for Settling<'_> {
+    type Node = Expr;
+
+    fn f_up(&mut self, expr: Expr) -> Result<Transformed<Expr>> {
+        let expr = self.beside(expr)?;
+        self.theirs.f_up(expr)
+    }
+}
+
+impl Settling<'_> {
+    fn beside(&self, expr: Expr) -> Result<Expr> {
+        Ok(match expr {
+            Expr::BinaryExpr(it) if is_comparison(it.op) => {
+                let [left, right] = self
+                    .alike(vec![*it.left, *it.right])
+                    .try_into()
+                    .expect("as many as before");
+                Expr::BinaryExpr(BinaryExpr::new(Box::new(left), it.op, Box::new(right)))
+            }
+            Expr::Between(it) => {
+                let [expr, low, high] = self
+                    .alike(vec![*it.expr, *it.low, *it.high])
+                    .try_into()
+                    .expect("as many as before");
+                Expr::Between(Between::new(
+                    Box::new(expr),
+                    it.negated,
+                    Box::new(low),
+                    Box::new(high),
+                ))
+            }
+            Expr::InList(it) => {
+                let mut all = vec![*it.expr];
+                all.extend(it.list);
+                let mut all = self.alike(all).into_iter();
+                let expr = all.next().expect("as many as before");
+                Expr::InList(InList::new(Box::new(expr), all.collect(), it.negated))
+            }
+            Expr::InSubquery(mut it) => {
+                let (expr, plan) = self.with_rows(*it.expr, it.subquery.subquery)?;
+                it.subquery.subquery = plan;
+                Expr::InSubquery(InSubquery::new(Box::new(expr), it.subquery, it.negated))
+            }
+            Expr::SetComparison(mut it) => {
+                let (expr, plan) = self.with_rows(*it.expr, it.subquery.subquery)?;
+                it.subquery.subquery = plan;
+                let expr = Box::new(expr);
+                Expr::SetComparison(SetComparison::new(expr, it.subquery, it.op, it.quantifier))
+            }
+            Expr::Case(it) => Expr::Case(self.of_case(it)),
+            Expr::ScalarFunction(mut it) if ALIKE.contains(&it.func.name()) => {
+                it.args = self.alike(it.args);
+                Expr::ScalarFunction(it)
+            }
+            other => other,
+        })
+    }
+
+    /// The results of a CASE, and what it compares.
+    fn of_case(&self, case: Case) -> Case {
+        let parts = case.when_then_expr.into_iter();
+        let (whens, thens): (Vec<Expr>, Vec<Expr>) = parts.map(|it| (*it.0, *it.1)).unzip();
+        let has_else = case.else_expr.is_some();
+        let results = thens.into_iter().chain(case.else_expr.map(|it| *it));
+        let mut results = self.alike(results.collect());
+        let else_expr = match has_else {
+            true => results.pop().map(Box::new),
+            false => None,
+        };
+        let (expr, whens) = match case.expr {
+            None => (None, whens),
+            Some(of) => {
+                let compared = std::iter::once(*of).chain(whens);
+                let mut compared = self.alike(compared.collect()).into_iter();
+                (compared.next().map(Box::new), compared.collect())
+            }
+        };
+        let parts = whens.into_iter().zip(results);
+        let parts = parts.map(|(when, then)| (Box::new(when), Box::new(then)));
+        Case::new(expr, parts.collect(), else_expr)
+    }
+
+    /// An expression and rows of one column that it is compared with.
+    fn with_rows(&self, expr: Expr, rows: Arc<LogicalPlan>) -> Result<(Expr, Arc<LogicalPlan>)> {
+        let of_rows = rows.schema().field(0).data_type().clone();
+        let Ok(data_type) = expr.get_type(self.schema) else {
+            return Ok((expr, rows));
+        };
+        if !meet(&data_type, &of_rows) {
+            return Ok((expr, rows));
+        }
+        if data_type.is_decimal() {
+            return Ok((cast(expr, DataType::Float64), rows));
+        }
+        if let Some(exact) = exact(&expr) {
+            return Ok((exact, rows));
+        }
+        let rows = with_doubles(Arc::unwrap_or_clone(rows), &[true])?;
+        Ok((expr, Arc::new(rows)))
+    }
+
+    /// The same values, of which none is a DECIMAL beside a DOUBLE.
+    fn alike(&self, values: Vec<Expr>) -> Vec<Expr> {
+        let types = values.iter().map(|it| it.get_type(self.schema));
+        // Whatever has no type is refused further on.
+        let Ok(types) = types.collect::<Result<Vec<DataType>>>() else {
+            return values;
+        };
+        let decimals = types.iter().any(DataType::is_decimal);
+        let doubles = || values.iter().zip(&types).filter(|it| it.1.is_floating());
+        if !decimals || doubles().next().is_none() {
+            return values;
+        }
+        let all_exact = doubles().all(|it| exact(it.0).is_some());
+        let values = values.into_iter().zip(&types);
+        values
+            .map(|(it, data_type)| match all_exact {
+                true if data_type.is_floating() => exact(&it).unwrap_or(it),
+                false if data_type.is_decimal() => cast(it, DataType::Float64),
+                true | false => it,
+            })
+            .collect()
+    }
+}
+
+fn is_comparison(operator: Operator) -> bool {
+    matches!(
+        operator,
+        Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+    )
+}
+
+/// Whether a DECIMAL meets a DOUBLE.
+fn meet(left: &DataType, right: &DataType) -> bool {
+    left.is_decimal() && right.is_floating() || left.is_floating() && right.is_decimal()
+}
+
+/// A literal of a floating-point number as the decimal one that is written; nothing for other expressions, and for numbers with more digits.
+fn exact(expr: &Expr) -> Option<Expr> {
+    let value = match expr {
+        Expr::Literal(ScalarValue::Float64(Some(value)), _) => value,
+        Expr::Negative(of) => return Some(Expr::Negative(Box::new(exact(of)?))),
+        _ => return None,
+    };
+    // The shortest text that is read as this number: never with an exponent.
+    let text = value.to_string();
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text.as_str()),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if LITERAL_DIGITS < whole.len() || LITERAL_DIGITS < fraction.len() {
+        return None;
+    }
+    let number: i128 = format!("{whole}{fraction:0<LITERAL_DIGITS$}")
+        .parse()
+        .ok()?;
+    let (precision, scale) = (2 * LITERAL_DIGITS as u8, LITERAL_DIGITS as i8);
+    Some(lit(ScalarValue::Decimal128(
+        Some(sign * number),
+        precision,
+        scale,
+    )))
+}
+
+/// The keys of a join by columns of both sides.
+fn of_join(mut join: Join) -> Result<Join> {
+    let mut on = Vec::new();
+    for (left, right) in join.on {
+        let of_left = left.get_type(join.left.schema())?;
+        let of_right = right.get_type(join.right.schema())?;
+        on.push(match meet(&of_left, &of_right) {
+            false => (left, right),
+            true if of_left.is_decimal() => (cast(left, DataType::Float64), right),
+            true => (left, cast(right, DataType::Float64)),
+        });
+    }
+    join.on = on;
+    Ok(join)
+}
+
+/// The rows of a union, of which no column is a DECIMAL here and a DOUBLE there.
+fn of_union(union: Union) -> Result<Union> {
+    let columns = union.schema.fields().len();
+    let is_mixed = |at: usize| {
+        let types = union.inputs.iter().map(|it| type_of(it, at));
+        let types: Vec<&DataType> = types.collect();
+        types.iter().any(|it| it.is_decimal()) && types.iter().any(|it| it.is_floating())
+    };
+    if union
+        .inputs
+        .iter()
+        .any(|it| it.schema().fields().len() != columns)
+        || !(0..columns).any(is_mixed)
+    {
+        return Ok(union);
+    }
+    let inputs: Vec<LogicalPlan> = union
+        .inputs
+        .iter()
+        .map(|it| with_exact_literals(it.as_ref().clone(), is_mixed))
+        .collect::<Result<_>>()?;
+    let has_doubles: Vec<bool> = (0..columns)
+        .map(|at| is_mixed(at) && inputs.iter().any(|it| type_of(it, at).is_floating()))
+        .collect();
+    let inputs = inputs
+        .into_iter()
+        .map(|it| with_doubles(it, &has_doubles).map(Arc::new));
+    // With the types that the inputs have now.
+    Union::try_new_with_loose_types(inputs.collect::<Result<_>>()?)
+}
+
+fn type_of(rows: &LogicalPlan, column: usize) -> &DataType {
+    rows.schema().field(column).data_type()
+}
+
+/// The same rows with the decimal numbers that are written as literals in some columns.
+fn with_exact_literals(
+    plan: LogicalPlan,
+    of_column: impl Fn(usize) -> bool,
+) -> Result<LogicalPlan> {
+    let LogicalPlan::Projection(it) = plan else {
+        return Ok(plan);
+    };
+    let exprs = it.expr.into_iter().enumerate().map(|(at, expr)| {
+        match exact(&expr.clone().unalias()).filter(|_| of_column(at)) {
+            Some(exact) => {
+                let (relation, name) = expr.qualified_name();
+                exact.alias_qualified(relation, name)
+            }
+            None => expr,
+        }
+    });
+    let exprs: Vec<Expr> = exprs.collect();
+    Projection::try_new(exprs, it.input).map(LogicalPlan::Projection)
+}
+
+/// The same rows with a DOUBLE for a DECIMAL in these columns.
+fn with_doubles(plan: LogicalPlan, columns: &[bool]) -> Result<LogicalPlan> {
+    let schema = plan.schema();
+    let fields = schema.iter().zip(columns);
+    let fields = fields.map(|((relation, field), becomes_double)| {
+        let field = match *becomes_double && field.data_type().is_decimal() {
+            true => Arc::new(field.as_ref().clone().with_data_type(DataType::Float64)),
+            false => Arc::clone(field),
+        };
+        (relation.cloned(), field)
+    });
+    let wanted = DFSchema::new_with_metadata(fields.collect(), schema.metadata().clone())?;
+    coerce_plan_expr_for_schema(plan, &wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rules;
+    use crate::sql::words;
+    use arrow::util::display::array_value_to_string;
+    use datafusion::execution::SessionStateBuilder;
+    use datafusion::prelude::SessionContext;
+
+    /// The one value of a query over `d`, a DECIMAL of 0.30, `tiny`, a DOUBLE of 1e-20, and `big`, one of 1e20.
+    fn value(of: &str) -> Result<String, String> {
+        let state = SessionStateBuilder::new()
+            .with_default_features()
+            .with_analyzer_rules(rules())
+            .build();
+        let context = SessionContext::new_with_state(state);
+        let query = format!(
+            "WITH s AS (SELECT CAST('0.30' AS DECIMAL(10, 2)) AS d, CAST('1e-20' AS DOUBLE) AS tiny, CAST('1e20' AS DOUBLE) AS big, 12 AS n) {of}"
+        );
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let rows = runtime.block_on(async { context.sql(&query).await?.collect().await });
+        let rows = rows.map_err(|it| words::planner(&it))?;
+        let rows = rows.iter().filter(|it| 0 < it.num_rows());
+        let values: Vec<String> = rows
+            .flat_map(|it| (0..it.num_rows()).map(|row| array_value_to_string(it.column(0), row)))
+            .collect::<Result<_, _>>()
+            .unwrap();
+        Ok(values.join(", "))
+    }
+
+    #[test]
+    fn a_decimal_beside_a_double_is_a_double() {
+        for (query, expected) in [
+            (
+                "SELECT CASE WHEN n < 0 THEN d ELSE tiny END FROM s",
+                "1e-20",
+            ),
+            ("SELECT CASE WHEN n < 0 THEN tiny ELSE d END FROM s", "0.3"),
+            ("SELECT coalesce(nullif(d, 0.3), tiny) FROM s", "1e-20"),
+            ("SELECT coalesce(nullif(d, 0.3), 1, tiny) FROM s", "1.0"),
+            ("SELECT greatest(d, big) FROM s", "1e20"),
+            ("SELECT least(tiny, d) FROM s", "1e-20"),
+            (
+                "SELECT tiny FROM s UNION ALL SELECT d FROM s ORDER BY 1",
+                "1e-20, 0.3",
+            ),
+            (
+                "SELECT d FROM s UNION ALL SELECT tiny FROM s ORDER BY 1",
+                "1e-20, 0.3",
+            ),
+            (
+                "SELECT d FROM s UNION ALL SELECT 1 UNION ALL SELECT tiny FROM s ORDER BY 1",
+                "1e-20, 0.3, 1.0",
+            ),
+            ("SELECT CAST(0 AS DECIMAL(10, 2)) < tiny FROM s", "true"),
+            ("SELECT d < big FROM s", "true"),
+            ("SELECT tiny BETWEEN d - d AND d FROM s", "true"),
+            ("SELECT d - d BETWEEN tiny AND big FROM s", "false"),
+            ("SELECT d - d IN (tiny, big) FROM s", "false"),
+            ("SELECT tiny IN (d - d, d) FROM s", "false"),
+            (
+                "SELECT count(*) FROM s WHERE tiny IN (SELECT d - d FROM s)",
+                "0",
+            ),
+            (
+                "SELECT count(*) FROM s WHERE d - d IN (SELECT tiny FROM s)",
+                "0",
+            ),
+            (
+                "SELECT count(*) FROM s WHERE d - d = ANY (SELECT tiny FROM s)",
+                "0",
+            ),
+            (
+                "SELECT count(*) FROM s JOIN (SELECT d - d AS tiny FROM s) r USING (tiny)",
+                "0",
+            ),
+            ("SELECT CASE d - d WHEN tiny THEN 1 ELSE 2 END FROM s", "2"),
+            // What stands around it takes the type that it has then.
+            (
+                "SELECT (CASE WHEN n < 0 THEN n ELSE tiny END) = d - d FROM s",
+                "false",
+            ),
+        ] {
+            assert_eq!(value(query).as_deref(), Ok(expected), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_literal_beside_a_decimal_is_the_number_that_is_written() {
+        for (query, expected) in [
+            ("SELECT d = 0.3 FROM s", "true"),
+            ("SELECT d IN (0.1, 0.3) FROM s", "true"),
+            ("SELECT -d = -0.3 FROM s", "true"),
+            (
+                "SELECT CAST('1234567.891' AS DECIMAL(12, 3)) = 1234567.891 FROM s",
+                "true",
+            ),
+            (
+                "SELECT coalesce(nullif(d, 0.3), 1234567.891) FROM s",
+                "1234567.891000000000000",
+            ),
+            (
+                "SELECT d FROM s UNION ALL SELECT 1234567.891 ORDER BY 1",
+                "0.300000000000000, 1234567.891000000000000",
+            ),
+            ("SELECT coalesce(nullif(d, 0.3), 1e-20) FROM s", "1e-20"),
+        ] {
+            assert_eq!(value(query).as_deref(), Ok(expected), "{query}");
+        }
+    }
+}
