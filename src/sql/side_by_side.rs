@@ -2,14 +2,17 @@
 //!
 //! DataFusion makes a DOUBLE beside a DECIMAL a `DECIMAL(30, 15)`, in which `1e-20` is zero and `1e20` has no place. Here the
 //! DECIMAL becomes a DOUBLE, as in PostgreSQL, DuckDB and Spark; a literal such as `0.1` stays the decimal number that is written, as it is there.
+//! DataFusion also compares a text with a number by reading the text as one, which fails for each row whose text is none. Unless one of
+//! them is a literal, that is refused, as in PostgreSQL.
 //!
 //! The types of an expression are known when those of its parts are settled, so this rule settles them in the same walk, by DataFusion's
 //! own rule.
 
+use crate::plan::sql_name;
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRewriter};
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::{InList, InSubquery, SetComparison};
 use datafusion::logical_expr::expr_rewriter::{NamePreserver, coerce_plan_expr_for_schema};
 use datafusion::logical_expr::utils::merge_schema;
@@ -103,6 +106,7 @@ impl Settling<'_> {
     fn beside(&self, expr: Expr) -> Result<Expr> {
         Ok(match expr {
             Expr::BinaryExpr(it) if is_comparison(it.op) => {
+                self.comparable(&it.left, &it.right)?;
                 let [left, right] = self
                     .alike(vec![*it.left, *it.right])
                     .try_into()
@@ -110,6 +114,8 @@ impl Settling<'_> {
                 Expr::BinaryExpr(BinaryExpr::new(Box::new(left), it.op, Box::new(right)))
             }
             Expr::Between(it) => {
+                self.comparable(&it.expr, &it.low)?;
+                self.comparable(&it.expr, &it.high)?;
                 let [expr, low, high] = self
                     .alike(vec![*it.expr, *it.low, *it.high])
                     .try_into()
@@ -122,6 +128,9 @@ impl Settling<'_> {
                 ))
             }
             Expr::InList(it) => {
+                for of_list in &it.list {
+                    self.comparable(&it.expr, of_list)?;
+                }
                 let mut all = vec![*it.expr];
                 all.extend(it.list);
                 let mut all = self.alike(all).into_iter();
@@ -178,6 +187,10 @@ impl Settling<'_> {
         let Ok(data_type) = expr.get_type(self.schema) else {
             return Ok((expr, rows));
         };
+        if !matches!(expr, Expr::Literal(..)) {
+            let named = rows.schema().columns().remove(0);
+            comparable(&expr, &data_type, &Expr::Column(named), &of_rows)?;
+        }
         if !meet(&data_type, &of_rows) {
             return Ok((expr, rows));
         }
@@ -212,6 +225,18 @@ impl Settling<'_> {
                 true | false => it,
             })
             .collect()
+    }
+
+    fn comparable(&self, left: &Expr, right: &Expr) -> Result<()> {
+        let is_literal = |it: &Expr| matches!(it, Expr::Literal(..));
+        if is_literal(left) || is_literal(right) {
+            return Ok(());
+        }
+        match (left.get_type(self.schema), right.get_type(self.schema)) {
+            (Ok(of_left), Ok(of_right)) => comparable(left, &of_left, right, &of_right),
+            // Whatever has no type is refused further on.
+            (Err(_), _) | (_, Err(_)) => Ok(()),
+        }
     }
 }
 
@@ -262,12 +287,34 @@ fn exact(expr: &Expr) -> Option<Expr> {
     )))
 }
 
+/// Refuses to compare a text with a number.
+fn comparable(left: &Expr, of_left: &DataType, right: &Expr, of_right: &DataType) -> Result<()> {
+    let (text, number, of_number) = match (of_left.is_string(), of_right.is_string()) {
+        (true, false) if of_right.is_numeric() => (left, right, of_right),
+        (false, true) if of_left.is_numeric() => (right, left, of_left),
+        _ => return Ok(()),
+    };
+    let (text, number) = (written(text), written(number));
+    let kind = sql_name(of_number);
+    plan_err!(
+        "`{text}` is TEXT and `{number}` is {kind}, and they have no comparison; write CAST({number} AS TEXT), or CAST({text} AS {kind}) where every text is a number"
+    )
+}
+
+fn written(expr: &Expr) -> String {
+    match expr {
+        Expr::OuterReferenceColumn(_, column) => column.flat_name(),
+        other => other.to_string(),
+    }
+}
+
 /// The keys of a join by columns of both sides.
 fn of_join(mut join: Join) -> Result<Join> {
     let mut on = Vec::new();
     for (left, right) in join.on {
         let of_left = left.get_type(join.left.schema())?;
         let of_right = right.get_type(join.right.schema())?;
+        comparable(&left, &of_left, &right, &of_right)?;
         on.push(match meet(&of_left, &of_right) {
             false => (left, right),
             true if of_left.is_decimal() => (cast(left, DataType::Float64), right),
@@ -352,7 +399,7 @@ fn with_doubles(plan: LogicalPlan, columns: &[bool]) -> Result<LogicalPlan> {
 #[cfg(test)]
 mod tests {
     use super::rules;
-    use crate::sql::words;
+    use crate::sql::{Error, plan_text, words};
     use arrow::util::display::array_value_to_string;
     use datafusion::execution::SessionStateBuilder;
     use datafusion::prelude::SessionContext;
@@ -365,7 +412,7 @@ mod tests {
             .build();
         let context = SessionContext::new_with_state(state);
         let query = format!(
-            "WITH s AS (SELECT CAST('0.30' AS DECIMAL(10, 2)) AS d, CAST('1e-20' AS DOUBLE) AS tiny, CAST('1e20' AS DOUBLE) AS big, 12 AS n) {of}"
+            "WITH s AS (SELECT CAST('0.30' AS DECIMAL(10, 2)) AS d, CAST('1e-20' AS DOUBLE) AS tiny, CAST('1e20' AS DOUBLE) AS big, 12 AS n, 'x' AS t) {of}"
         );
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let rows = runtime.block_on(async { context.sql(&query).await?.collect().await });
@@ -457,5 +504,46 @@ mod tests {
         ] {
             assert_eq!(value(query).as_deref(), Ok(expected), "{query}");
         }
+    }
+
+    #[test]
+    fn a_text_is_compared_with_a_number_only_where_one_is_written() {
+        for query in [
+            "SELECT count(*) FROM s l JOIN s r ON l.t = r.n",
+            "SELECT count(*) FROM s l JOIN (SELECT n AS t FROM s) r USING (t)",
+            "SELECT count(*) FROM s WHERE n < t",
+            "SELECT count(*) FROM s WHERE n BETWEEN 1 AND length(t) AND t IN (n, 3)",
+            "SELECT count(*) FROM s WHERE t IN (SELECT n FROM s)",
+        ] {
+            let said = value(query).expect_err(query);
+            assert!(said.contains("is TEXT and"), "{query}: {said}");
+        }
+        for query in [
+            "SELECT count(*) FROM s WHERE n = '12'",
+            "SELECT count(*) FROM s l JOIN s r ON l.t <> CAST(r.n AS TEXT)",
+        ] {
+            assert_eq!(value(query).as_deref(), Ok("1"), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_join_of_a_text_with_a_number_is_refused_where_it_stands() {
+        let text = "CREATE SOURCE s (k TEXT, n BIGINT) FORMAT JSON;
+CREATE MATERIALIZED VIEW v AS SELECT a.n
+  FROM s a JOIN s b ON a.k = b.n;";
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let refused = runtime.block_on(plan_text("t", text, |_| None));
+        let refused = refused.expect_err("it is refused");
+        assert_eq!(
+            refused.to_string(),
+            "line 2: `a.k` is TEXT and `b.n` is BIGINT, and they have no comparison; write CAST(b.n AS TEXT), or CAST(a.k AS BIGINT) where every text is a number"
+        );
+        let Error::Statement {
+            excerpt: Some(at), ..
+        } = refused
+        else {
+            panic!("it has a place");
+        };
+        assert_eq!((at.line, at.column), (3, 24));
     }
 }
