@@ -3,7 +3,11 @@
 //! deltalake takes a filter over its partition columns upon itself, as it can tell from the log alone which files such a filter keeps.
 //! One without any column, such as the `NULL` that a condition like `NULL <> a` is simplified to, counts as one of these, but it skips
 //! no file: nothing would apply it, and rows would be given that no condition holds for. Filters without columns are therefore applied
-//! by DataFusion.
+//! by DataFusion. So are those over floating-point numbers, which are not all in the statistics that files are skipped by ([`not_a_number`]).
+
+mod not_a_number;
+#[cfg(test)]
+mod tests;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -13,7 +17,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use std::sync::Arc;
 
-/// A table of the lake that leaves filters without columns to whoever reads it.
+/// A table of the lake that leaves filters without columns, and those over floating-point numbers, to whoever reads it.
 #[derive(Debug)]
 pub struct StoredTable {
     delta: Arc<dyn TableProvider>,
@@ -42,7 +46,8 @@ impl TableProvider for StoredTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.delta.scan(state, projection, filters, limit).await
+        let scan = self.delta.scan(state, projection, filters, limit).await?;
+        Ok(not_a_number::with_all_numbers(scan))
     }
 
     fn supports_filters_pushdown(
@@ -50,8 +55,9 @@ impl TableProvider for StoredTable {
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>> {
         let mut answers = self.delta.supports_filters_pushdown(filters)?;
+        let schema = self.delta.schema();
         for (answer, filter) in answers.iter_mut().zip(filters) {
-            if filter.column_refs().is_empty() {
+            if filter.column_refs().is_empty() || not_a_number::reads_floating(filter, &schema) {
                 *answer = TableProviderFilterPushDown::Unsupported;
             }
         }
