@@ -7,14 +7,14 @@
 use crate::plan::{
     Dataflow, LATE_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN, SESSION_END, SESSION_START,
 };
-use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, Result};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::{AggregateFunction, Sort, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    Aggregate, Distinct, Expr, LogicalPlan, Sort as SortedRows, Window, WindowFrameUnits,
-    WindowFunctionDefinition,
+    Aggregate, Distinct, Expr, LogicalPlan, Sort as SortedRows, TableScan, Window,
+    WindowFrameUnits, WindowFunctionDefinition,
 };
 use datafusion::optimizer::OptimizerRule;
 use datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
@@ -59,60 +59,20 @@ pub fn definite(
     dataflow: &Dataflow,
     state: &SessionState,
 ) -> Result<LogicalPlan> {
-    let plan = plan.transform_up_with_subqueries(|node| match node {
-        // The first row of each group, in the end.
-        LogicalPlan::Distinct(Distinct::On(_)) => {
-            ReplaceDistinctWithAggregate::new().rewrite(node, state)
-        }
-        other => Ok(Transformed::no(other)),
-    })?;
-    let mut plan = plan.data;
+    let mut plan = with_first_rows_of_groups(plan, state)?;
     let written = match own {
         OwnOrder::Completed => None,
         OwnOrder::AsWritten => first_sort(&mut plan).map(|it| it.expr.clone()),
     };
+    let below = |plan: &LogicalPlan| ties(plan, dataflow);
     let changed = plan.transform_up_with_subqueries(|node| {
         Ok(match node {
-            LogicalPlan::Window(it) => {
-                let below = ties(&it.input, dataflow);
-                let exprs = it
-                    .window_expr
-                    .iter()
-                    .map(|it| named(it, |it| of_window(it, &below)));
-                let exprs = exprs.collect::<Result<Vec<_>>>()?;
-                // Functions of one node share an order: those that got a longer one have a node of their own.
-                let pairs = it.window_expr.iter().zip(exprs);
-                let (same, longer): (Vec<_>, Vec<_>) = pairs.partition(|(old, new)| *old == new);
-                let mut input = it.input;
-                for group in [longer, same] {
-                    let group: Vec<Expr> = group.into_iter().map(|it| it.1).collect();
-                    if !group.is_empty() {
-                        input = Arc::new(LogicalPlan::Window(Window::try_new(group, input)?));
-                    }
-                }
-                Transformed::yes(Arc::unwrap_or_clone(input))
-            }
-            LogicalPlan::Aggregate(it) => {
-                let is_ordered = |it: &Expr| match it.clone().unalias_nested().data {
-                    Expr::AggregateFunction(it) => ORDERED.contains(&it.func.name()),
-                    _ => false,
-                };
-                if !it.aggr_expr.iter().any(is_ordered) {
-                    return Ok(Transformed::no(LogicalPlan::Aggregate(it)));
-                }
-                let below = ties(&it.input, dataflow);
-                let exprs = it
-                    .aggr_expr
-                    .iter()
-                    .map(|it| named(it, |it| of_aggregate(it, &below)));
-                let exprs = exprs.collect::<Result<Vec<_>>>()?;
-                let aggregate = Aggregate::try_new(it.input, it.group_expr, exprs)?;
-                Transformed::yes(LogicalPlan::Aggregate(aggregate))
-            }
+            LogicalPlan::Window(it) => Transformed::yes(window(it, below)?),
+            LogicalPlan::Aggregate(it) => aggregate(it, below)?,
             // The first rows by all their columns, where nothing says which.
             LogicalPlan::Limit(mut it) if !is_ordered(&it.input) => {
                 let mut order = Vec::new();
-                add_columns(&mut order, &ties(&it.input, dataflow));
+                add_columns(&mut order, &below(&it.input));
                 it.input = Arc::new(LogicalPlan::Sort(SortedRows {
                     expr: order,
                     input: it.input,
@@ -121,7 +81,7 @@ pub fn definite(
                 Transformed::yes(LogicalPlan::Limit(it))
             }
             LogicalPlan::Sort(mut it) => {
-                add_columns(&mut it.expr, &ties(&it.input, dataflow));
+                add_columns(&mut it.expr, &below(&it.input));
                 Transformed::yes(LogicalPlan::Sort(it))
             }
             other => Transformed::no(other),
@@ -132,6 +92,93 @@ pub fn definite(
         it.expr = written;
     }
     Ok(plan)
+}
+
+/// An ad-hoc query with the orders that a view has, wherever an order of its own decides about its rows. Rows that it gives whole come in
+/// the order that it states, and a LIMIT without one takes any rows: it need not read a whole table.
+///
+/// # Errors
+/// If a node cannot be made anew.
+pub fn as_in_views(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
+    let plan = with_first_rows_of_groups(plan, state)?;
+    let changed = plan.transform_up_with_subqueries(|node| {
+        Ok(match node {
+            LogicalPlan::Window(it) => Transformed::yes(window(it, ties_of_rows)?),
+            LogicalPlan::Aggregate(it) => aggregate(it, ties_of_rows)?,
+            LogicalPlan::Limit(it) => {
+                let mut node = LogicalPlan::Limit(it);
+                if let Some(it) = limited_sort(&mut node) {
+                    add_columns(&mut it.expr, &ties_of_rows(&it.input));
+                }
+                Transformed::yes(node)
+            }
+            other => Transformed::no(other),
+        })
+    })?;
+    Ok(changed.data)
+}
+
+/// The same query with `DISTINCT ON` as the aggregate that it is in the end: the first row of each group.
+fn with_first_rows_of_groups(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
+    let plan = plan.transform_up_with_subqueries(|node| match node {
+        LogicalPlan::Distinct(Distinct::On(_)) => {
+            ReplaceDistinctWithAggregate::new().rewrite(node, state)
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(plan.data)
+}
+
+fn window(it: Window, ties: impl Fn(&LogicalPlan) -> Vec<Expr>) -> Result<LogicalPlan> {
+    let below = ties(&it.input);
+    let exprs = it
+        .window_expr
+        .iter()
+        .map(|it| named(it, |it| of_window(it, &below)));
+    let exprs = exprs.collect::<Result<Vec<_>>>()?;
+    // Functions of one node share an order: those that got a longer one have a node of their own.
+    let pairs = it.window_expr.iter().zip(exprs);
+    let (same, longer): (Vec<_>, Vec<_>) = pairs.partition(|(old, new)| *old == new);
+    let mut input = it.input;
+    for group in [longer, same] {
+        let group: Vec<Expr> = group.into_iter().map(|it| it.1).collect();
+        if !group.is_empty() {
+            input = Arc::new(LogicalPlan::Window(Window::try_new(group, input)?));
+        }
+    }
+    Ok(Arc::unwrap_or_clone(input))
+}
+
+fn aggregate(
+    it: Aggregate,
+    ties: impl Fn(&LogicalPlan) -> Vec<Expr>,
+) -> Result<Transformed<LogicalPlan>> {
+    let is_ordered = |it: &Expr| match it.clone().unalias_nested().data {
+        Expr::AggregateFunction(it) => ORDERED.contains(&it.func.name()),
+        _ => false,
+    };
+    if !it.aggr_expr.iter().any(is_ordered) {
+        return Ok(Transformed::no(LogicalPlan::Aggregate(it)));
+    }
+    let below = ties(&it.input);
+    let exprs = it
+        .aggr_expr
+        .iter()
+        .map(|it| named(it, |it| of_aggregate(it, &below)));
+    let exprs = exprs.collect::<Result<Vec<_>>>()?;
+    let aggregate = Aggregate::try_new(it.input, it.group_expr, exprs)?;
+    Ok(Transformed::yes(LogicalPlan::Aggregate(aggregate)))
+}
+
+/// The order that a LIMIT takes the first rows of, if there is one.
+fn limited_sort(plan: &mut LogicalPlan) -> Option<&mut SortedRows> {
+    match plan {
+        LogicalPlan::Sort(it) => Some(it),
+        LogicalPlan::Limit(it) => limited_sort(Arc::make_mut(&mut it.input)),
+        LogicalPlan::Projection(it) => limited_sort(Arc::make_mut(&mut it.input)),
+        LogicalPlan::SubqueryAlias(it) => limited_sort(Arc::make_mut(&mut it.input)),
+        _ => None,
+    }
 }
 
 /// The order of a query that states one.
@@ -229,51 +276,67 @@ fn add_columns(order: &mut Vec<Sort>, below: &[Expr]) {
 
 /// The columns that tell rows of a plan apart.
 pub fn ties(plan: &LogicalPlan, dataflow: &Dataflow) -> Vec<Expr> {
-    let mut columns = plan.schema().columns();
-    // A batch knows the mark of late records, the live view does not.
-    columns.retain(|it| it.name != LATE_COLUMN);
-    let place = [PARTITION_COLUMN, OFFSET_COLUMN];
-    if is_of_records(plan, dataflow)
-        && place
-            .iter()
-            .all(|it| columns.iter().any(|at| at.name == *it))
-    {
-        columns.retain(|it| place.contains(&it.name.as_str()));
+    let mut columns = columns_of(plan);
+    let is_known = |it: &TableScan| {
+        let name = it.table_name.table();
+        dataflow.source(name).is_some() || dataflow.tables.iter().any(|it| it.name == name)
+    };
+    if is_of_records(plan, &is_known) && has_place(&columns) {
+        columns.retain(is_place);
     }
     columns.into_iter().map(Expr::Column).collect()
 }
 
+/// The same for rows of which no dataflow tells what they are: those that say where they were read are taken for records.
+fn ties_of_rows(plan: &LogicalPlan) -> Vec<Expr> {
+    let mut columns = columns_of(plan);
+    if is_of_records(plan, &|_| true) && has_place(&columns) {
+        columns.sort_by_key(|it| !is_place(it));
+    }
+    columns.into_iter().map(Expr::Column).collect()
+}
+
+fn columns_of(plan: &LogicalPlan) -> Vec<Column> {
+    let mut columns = plan.schema().columns();
+    // A batch knows the mark of late records, the live view does not.
+    columns.retain(|it| it.name != LATE_COLUMN);
+    columns
+}
+
+fn is_place(column: &Column) -> bool {
+    [PARTITION_COLUMN, OFFSET_COLUMN].contains(&column.name.as_str())
+}
+
+fn has_place(columns: &[Column]) -> bool {
+    let has = |name: &str| columns.iter().any(|it| it.name == name);
+    has(PARTITION_COLUMN) && has(OFFSET_COLUMN)
+}
+
 /// Whether rows of a plan are records of one source or table.
-fn is_of_records(plan: &LogicalPlan, dataflow: &Dataflow) -> bool {
+fn is_of_records(plan: &LogicalPlan, is_known: &dyn Fn(&TableScan) -> bool) -> bool {
     match plan {
-        LogicalPlan::TableScan(it) => {
-            let name = it.table_name.table();
-            dataflow.source(name).is_some() || dataflow.tables.iter().any(|it| it.name == name)
-        }
-        LogicalPlan::Filter(it) => is_of_records(&it.input, dataflow),
-        LogicalPlan::SubqueryAlias(it) => is_of_records(&it.input, dataflow),
-        LogicalPlan::Projection(it) => is_of_records(&it.input, dataflow),
+        LogicalPlan::TableScan(it) => is_known(it),
+        LogicalPlan::Filter(it) => is_of_records(&it.input, is_known),
+        LogicalPlan::SubqueryAlias(it) => is_of_records(&it.input, is_known),
+        LogicalPlan::Projection(it) => is_of_records(&it.input, is_known),
         _ => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::as_in_views;
     use crate::plan::nullable;
     use crate::sql::plan_text;
     use crate::sql::recompute::{Records, recompute, table};
     use arrow::array::{ArrayRef, Int64Array, RecordBatch, new_null_array};
+    use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
     use arrow::util::display::array_value_to_string;
+    use datafusion::prelude::SessionContext;
     use std::sync::Arc;
 
-    /// The value of a view with one row, over records of `k` and `n` that come in this order.
-    fn value(query: &str, records: &[(i64, i64)]) -> String {
-        let text = format!(
-            "CREATE SOURCE s (k BIGINT, n BIGINT) FORMAT JSON; CREATE MATERIALIZED VIEW v AS {query};"
-        );
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let dataflow = runtime.block_on(plan_text("t", &text, |_| None)).unwrap();
-        let schema = nullable(&dataflow.source("s").unwrap().schema());
+    /// Records of `k` and `n`, in this order, in the columns of a schema.
+    fn batch(schema: SchemaRef, records: &[(i64, i64)]) -> RecordBatch {
         let columns = schema.fields().iter().map(|it| -> ArrayRef {
             match it.name().as_str() {
                 "k" => Arc::new(Int64Array::from_iter_values(records.iter().map(|it| it.0))),
@@ -281,12 +344,43 @@ mod tests {
                 _ => new_null_array(it.data_type(), records.len()),
             }
         });
-        let batch = RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap();
+        let columns = columns.collect();
+        RecordBatch::try_new(schema, columns).unwrap()
+    }
+
+    fn first_value(rows: &[RecordBatch]) -> String {
+        let rows = rows.iter().find(|it| 0 < it.num_rows());
+        array_value_to_string(rows.unwrap().column(0), 0).unwrap()
+    }
+
+    /// The value of a view with one row.
+    fn value(query: &str, records: &[(i64, i64)]) -> String {
+        let text = format!(
+            "CREATE SOURCE s (k BIGINT, n BIGINT) FORMAT JSON; CREATE MATERIALIZED VIEW v AS {query};"
+        );
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let dataflow = runtime.block_on(plan_text("t", &text, |_| None)).unwrap();
+        let schema = nullable(&dataflow.source("s").unwrap().schema());
+        let rows = table(Arc::clone(&schema), vec![batch(schema, records)]).unwrap();
         let mut given = Records::default();
-        let rows = table(schema, vec![batch]).unwrap();
         given.relations.insert("s".to_owned(), rows);
         let views = runtime.block_on(recompute(&dataflow, &given)).unwrap();
-        array_value_to_string(views["v"][0].column(0), 0).unwrap()
+        first_value(&views["v"])
+    }
+
+    /// The same of a query.
+    fn asked(query: &str, records: &[(i64, i64)]) -> String {
+        let columns = ["k", "n"].map(|it| Field::new(it, DataType::Int64, true));
+        let schema = Arc::new(Schema::new(columns.to_vec()));
+        let context = SessionContext::new();
+        context.register_batch("s", batch(schema, records)).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let rows = runtime.block_on(async {
+            let plan = context.state().create_logical_plan(query).await?;
+            let plan = as_in_views(plan, &context.state())?;
+            context.execute_logical_plan(plan).await?.collect().await
+        });
+        first_value(&rows.unwrap())
     }
 
     /// Also where another column than those that are read further up tells them apart.
@@ -308,9 +402,20 @@ mod tests {
                 "WITH q AS (SELECT k, n FROM s ORDER BY k DESC LIMIT 2) SELECT max(n) FROM q",
                 "2",
             ),
+            ("SELECT n FROM s ORDER BY k DESC LIMIT 1", "1"),
+            (
+                "SELECT sum(n) FROM (SELECT n, row_number() OVER (ORDER BY k) AS r FROM (SELECT k, n FROM s) p) q WHERE r <= 2",
+                "10",
+            ),
+            (
+                "SELECT max(n) FROM (SELECT DISTINCT ON (k) k, n FROM (SELECT k, n FROM s) p ORDER BY k DESC) q WHERE k = 1",
+                "1",
+            ),
         ] {
             assert_eq!(value(query, &in_order), expected, "{query}");
             assert_eq!(value(query, &reversed), expected, "{query}");
+            assert_eq!(asked(query, &in_order), expected, "{query}");
+            assert_eq!(asked(query, &reversed), expected, "{query}");
         }
     }
 }

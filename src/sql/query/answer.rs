@@ -17,7 +17,7 @@ use crate::plan::Dataflow;
 use crate::sql::models::{Binder, Models, Unbound};
 use crate::sql::near::{as_sql, did_you_mean, nearest};
 use crate::sql::{
-    by_name, casts, constants, correlated, inside_aggregates, multisets, physical, pivot,
+    by_name, casts, constants, correlated, definite, inside_aggregates, multisets, physical, pivot,
     register_functions, scopes, side_by_side, sql_type_name, struct_stars, using, words,
 };
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
@@ -380,7 +380,9 @@ impl Answering<'_> {
         let checked = read_only.verify_plan(&plan);
         checked.map_err(|it| self.planning(&it))?;
         // What a dataflow knows beside the query are keys of its relations, which this one does without.
-        correlated::unnested(plan, &Dataflow::default()).map_err(|it| self.planning(&it))
+        definite::as_in_views(plan, &self.context.state())
+            .and_then(|it| correlated::unnested(it, &Dataflow::default()))
+            .map_err(|it| self.planning(&it))
     }
 
     /// The columns a query has, with what they mean in one of the relations it names.
