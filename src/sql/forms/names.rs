@@ -3,6 +3,7 @@
 use super::{quoted, text_of};
 use crate::sql::functions::{DATE_TRUNC_OF, Pattern};
 use crate::sql::syntax;
+use arrow::array::timezone::Tz;
 use datafusion::sql::sqlparser::ast::{Expr, Value};
 
 /// Functions of other names; what is in their parentheses stays.
@@ -214,6 +215,10 @@ pub(super) fn by_code(name: &str, args: &[Expr]) -> Result<Option<String>, Strin
         ("format_timestamp", [time, pattern, zone]) if is_java(pattern) => {
             format!("date_format(local_time({time}, {zone}), {pattern})")
         }
+        // Spark and Hive; DataFusion has a zone there.
+        ("from_unixtime", [seconds, pattern]) if text_of(pattern).is_some_and(is_no_zone) => {
+            format!("date_format(from_unixtime({seconds}), {pattern})")
+        }
         ("timestamptostring", [millis, pattern]) if is_java(pattern) => {
             format!("date_format(to_timestamp_millis({millis}), {pattern})")
         }
@@ -323,6 +328,11 @@ fn is_unit(word: &str) -> bool {
         "epoch",
     ];
     UNITS.iter().any(|it| it.eq_ignore_ascii_case(word))
+}
+
+/// Whether a text names no time zone.
+fn is_no_zone(text: &str) -> bool {
+    text.parse::<Tz>().is_err()
 }
 
 fn is_utf8(charset: &Expr) -> bool {

@@ -742,3 +742,25 @@ fn names_that_systems_disagree_about_are_refused() {
         assert!(refused.contains(instead), "{call}: {refused}");
     }
 }
+
+#[test]
+fn a_minus_binds_to_what_is_raised_to_a_power() {
+    assert_eq!(
+        taken_for("SELECT -2 ^ 2, -a ^ 2 ^ b, 2 * -a ^ 2, 2 - a ^ 2, -(a ^ 2), -a, -a * b FROM t")
+            .as_deref(),
+        Ok(
+            "SELECT power(-2, 2), power(power(-a, 2), b), 2 * power(-a, 2), 2 - power(a, 2), -(power(a, 2)), -a, -a * b FROM t"
+        )
+    );
+}
+
+#[test]
+fn seconds_are_printed_by_a_pattern() {
+    let text = "SELECT from_unixtime(a), from_unixtime(a, 'yyyy-MM-dd'), from_unixtime(a, 'Europe/Berlin'), from_unixtime(a, '+02:00'), from_unixtime(a, b) FROM t";
+    assert_eq!(
+        taken_for(text).as_deref(),
+        Ok(
+            "SELECT from_unixtime(a), date_format(from_unixtime(a), 'yyyy-MM-dd'), from_unixtime(a, 'Europe/Berlin'), from_unixtime(a, '+02:00'), from_unixtime(a, b) FROM t"
+        )
+    );
+}
