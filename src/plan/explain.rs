@@ -4,7 +4,7 @@
 use super::{
     Admitted, Aggregate, AsOf, BoundKind, Dataflow, Detection, Function, GroupWindow, Join,
     JoinKind, Plan, Ranking, Temporal, TemporalBound, Timescale, ViewKind, ViewSpec, Window,
-    passes,
+    passes, with_sql_types,
 };
 use arrow::datatypes::SchemaRef;
 use std::collections::BTreeSet;
@@ -351,12 +351,12 @@ fn temporal_text(
     })
 }
 
-/// An expression without the numbers of columns and the names that the planner has for lists on their way, with literals and intervals as they are
-/// written, and without frames that nobody wrote.
+/// An expression without the numbers of columns and the names that the planner has for lists on their way, with literals, intervals and types as they
+/// are written, and without frames that nobody wrote.
 pub(super) fn readable(text: &str) -> String {
     let text =
         with_plain_literals(&with_written_intervals(text).replace("count(Int64(1))", "count(*)"));
-    without_column_numbers(&text)
+    with_sql_types(&without_column_numbers(&text))
         .replace("__unnest_placeholder(", "unnest(")
         .replace(",depth=1)", ")")
         .replace(" RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW", "")
@@ -367,10 +367,12 @@ pub(super) fn readable(text: &str) -> String {
 }
 
 /// `Int64(2)` is 2, `Utf8("x")` is 'x'.
-fn with_plain_literals(text: &str) -> String {
-    const TYPES: [&str; 7] = [
+pub fn with_plain_literals(text: &str) -> String {
+    const TYPES: [&str; 9] = [
         "Int64(",
         "Int32(",
+        "Int16(",
+        "Int8(",
         "UInt64(",
         "Float64(",
         "Boolean(",
@@ -672,6 +674,7 @@ mod tests {
             ("coalesce(a@0, Utf8(\"x (y)\"))", "coalesce(a, 'x (y)')"),
             ("mail@0 = a@1.com", "mail = a@1.com"),
             ("max(MyInt64(x))", "max(MyInt64(x))"),
+            ("CAST(a@0 AS Int64) + Int64(1)", "CAST(a AS BIGINT) + 1"),
         ] {
             assert_eq!(readable(planned), expect);
         }

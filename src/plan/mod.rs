@@ -24,6 +24,7 @@ mod session;
 mod sharing;
 #[cfg(test)]
 mod tests;
+mod type_names;
 
 pub use carried::{carried, carried_or_same, check as check_types, check_rows, sql_name};
 pub use definition::{
@@ -33,7 +34,7 @@ pub use definition::{
 pub use described::Description;
 pub use detection::{Detection, Grid, IncidentSpec, Judged, MetricSpec, NEW, Observed, Told};
 pub use evaluate::{evaluate, nullable, typed, with_epochs};
-pub use explain::{Line, lines, span};
+pub use explain::{Line, lines, span, with_plain_literals};
 pub use generated::{Generated, put_read_times};
 pub use halves::in_halves;
 pub use hops::{Hops, one_side};
@@ -45,6 +46,7 @@ pub use properties::{Properties, properties};
 pub use repeated::with_repeats_shared;
 pub use session::Sessions;
 pub use sharing::{Bound, Pass, passes};
+pub use type_names::with_sql_types;
 
 pub use crate::model::Order;
 pub use crate::model::csv::Csv;

@@ -8,7 +8,9 @@ mod tests;
 
 use super::near::{as_sql, did_you_mean, nearest};
 use super::reference::is_internal;
-use crate::plan::{SESSION_END, SESSION_START, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
+use crate::plan::{
+    SESSION_END, SESSION_START, TUMBLE_END, TUMBLE_START, WINDOW_BOUND, with_sql_types,
+};
 use datafusion::common::{Column, DataFusionError, SchemaError};
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::parser::ParserError;
@@ -457,35 +459,4 @@ fn plain(name: &str) -> String {
         }
         _ => name.to_owned(),
     }
-}
-
-/// Arrow's names of types as those of SQL.
-fn with_sql_types(text: &str) -> String {
-    const NAMES: &[(&str, &str)] = &[
-        ("Timestamp(Microsecond, Some(\"UTC\"))", "TIMESTAMP"),
-        ("Timestamp(µs, \"UTC\")", "TIMESTAMP"),
-        ("Timestamp(ns)", "TIMESTAMP"),
-        ("LargeUtf8", "TEXT"),
-        ("Utf8View", "TEXT"),
-        ("Utf8", "TEXT"),
-        ("Decimal128(", "DECIMAL("),
-        ("Decimal256(", "DECIMAL("),
-        ("Float64", "DOUBLE"),
-        ("Float32", "REAL"),
-        ("UInt64", "BIGINT UNSIGNED"),
-        ("UInt32", "INT UNSIGNED"),
-        ("Int64", "BIGINT"),
-        ("Int32", "INT"),
-        ("Int16", "SMALLINT"),
-        ("Date32", "DATE"),
-        ("Interval(MonthDayNano)", "INTERVAL"),
-    ];
-    let named = NAMES.iter().fold(text.to_owned(), |text, (arrow, sql)| {
-        text.replace(arrow, sql)
-    });
-    let mut named = named.replace("Boolean", "BOOLEAN");
-    while let Some(of) = between(&named, "List(", ")").filter(|it| !it.contains('(')) {
-        named = named.replacen(&format!("List({of})"), &format!("{of}[]"), 1);
-    }
-    named
 }

@@ -13,7 +13,7 @@ use super::protocol::{Catalog, ColumnMeaning, Frame, FromProcess, RowsIn, RowsOu
 use super::question::{Question, of_plain_view};
 use crate::lake::{self, Store};
 use crate::model::ERRORS;
-use crate::plan::Dataflow;
+use crate::plan::{Dataflow, with_plain_literals, with_sql_types};
 use crate::sql::models::{Binder, Models, Unbound};
 use crate::sql::near::{as_sql, did_you_mean, nearest};
 use crate::sql::{
@@ -212,11 +212,10 @@ impl Answering<'_> {
             LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => {
                 let known = needed.live.iter();
                 let known = known.filter_map(|it| Some((it.clone(), catalog.costs.get(it)?)));
-                known
-                    .map(|(view, it)| (format!("live view {view}"), it.clone()))
-                    .collect()
+                let costs = known.map(|(view, it)| (format!("live view {view}"), it.clone()));
+                Some(costs.collect())
             }
-            _ => Vec::new(),
+            _ => None,
         };
         let physical = self.physical(plan, rows).await?;
         self.say(&FromProcess::Planned)?;
@@ -485,7 +484,7 @@ impl Answering<'_> {
         mut self,
         physical: Arc<dyn ExecutionPlan>,
         rows_max: Option<u64>,
-        explained: Vec<(String, String)>,
+        explained: Option<Vec<(String, String)>>,
     ) -> Result<bool, QueryError> {
         let stream =
             giving_way(physical).and_then(|it| execute_stream(it, self.context.task_ctx()));
@@ -502,6 +501,9 @@ impl Answering<'_> {
                 truncated = true;
             }
             left -= batch.num_rows() as u64;
+            if explained.is_some() {
+                batch = in_words_of_sql(&batch)?;
+            }
             for piece in pieces(&batch)? {
                 self.send(&out.batch(&piece).map_err(QueryError::failed)?)?;
             }
@@ -509,13 +511,28 @@ impl Answering<'_> {
                 break;
             }
         }
-        if !explained.is_empty() && !truncated {
-            let batch = behind_plans(&stream.schema(), explained)?;
+        if let Some(costs) = explained.filter(|it| !it.is_empty() && !truncated) {
+            let batch = behind_plans(&stream.schema(), costs)?;
             self.send(&out.batch(&batch).map_err(QueryError::failed)?)?;
         }
         self.send(&out.end().map_err(QueryError::failed)?)?;
         Ok(truncated)
     }
+}
+
+/// Rows of EXPLAIN with literals and types as they are written in SQL.
+fn in_words_of_sql(rows: &RecordBatch) -> Result<RecordBatch, QueryError> {
+    let columns = rows.columns().iter().map(|it| -> ArrayRef {
+        match it.as_string_opt::<i32>() {
+            Some(plans) => texts(
+                plans
+                    .iter()
+                    .map(|it| it.map(|it| with_sql_types(&with_plain_literals(it)))),
+            ),
+            None => Arc::clone(it),
+        }
+    });
+    RecordBatch::try_new(rows.schema(), columns.collect()).map_err(QueryError::failed)
 }
 
 /// Rows behind those of EXPLAIN, whose columns are a kind of plan and its text.
