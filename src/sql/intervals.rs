@@ -363,29 +363,37 @@ fn on_time(scan: TableScan) -> Result<Transformed<LogicalPlan>> {
         return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
     };
     let own = scan.projected_schema.columns();
-    let mut projection = match &scan.projection {
-        Some(it) => it.clone(),
-        None => (0..scan.source.schema().fields().len()).collect(),
-    };
-    if !projection.contains(&mark) {
-        projection.push(mark);
-    }
-    let TableScan {
-        table_name,
-        source,
-        filters,
-        fetch,
-        ..
-    } = scan;
-    let is_on_time = Expr::Column(Column::new(Some(table_name.clone()), LATE_COLUMN)).is_null();
-    let scan = TableScanBuilder::new(table_name, source)
-        .with_projection(Some(projection))
-        .with_filters(filters)
-        .with_fetch(fetch)
-        .build()?;
-    let plan = LogicalPlanBuilder::from(LogicalPlan::TableScan(scan))
+    let is_on_time =
+        Expr::Column(Column::new(Some(scan.table_name.clone()), LATE_COLUMN)).is_null();
+    let scan = LogicalPlan::TableScan(with_column(scan, mark)?);
+    let plan = LogicalPlanBuilder::from(scan)
         .filter(is_on_time)?
         .project(own.into_iter().map(Expr::Column))?
         .build()?;
     Ok(Transformed::yes(plan))
+}
+
+/// A scan that has this column of its relation among those it reads.
+///
+/// # Errors
+/// If it cannot be made anew.
+pub(super) fn with_column(scan: TableScan, column: usize) -> Result<TableScan> {
+    let TableScan {
+        table_name,
+        source,
+        projection,
+        filters,
+        fetch,
+        ..
+    } = scan;
+    let mut projection =
+        projection.unwrap_or_else(|| (0..source.schema().fields().len()).collect());
+    if !projection.contains(&column) {
+        projection.push(column);
+    }
+    TableScanBuilder::new(table_name, source)
+        .with_projection(Some(projection))
+        .with_filters(filters)
+        .with_fetch(fetch)
+        .build()
 }

@@ -13,6 +13,9 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use std::sync::Arc;
 
+/// How often a view reads the left and the right side of `NOT IN (SELECT …)`.
+pub(super) const NOT_IN_READS: [usize; 2] = [2, 3];
+
 impl Lowering<'_> {
     /// The rows of a join, with the columns that the query knows.
     pub(super) fn join(&mut self, node: &LogicalJoin) -> Result<Lowered, String> {
@@ -194,7 +197,7 @@ impl Lowering<'_> {
         let ([(key, other)], None) = (node.on.as_slice(), &node.filter) else {
             return Err("NOT IN (SELECT …) with a condition on the outer row is not maintained; write NOT EXISTS (SELECT 1 FROM … WHERE …)".to_owned());
         };
-        // Each side is read twice, and what it keeps has names of its own each time.
+        // As often as `NOT_IN_READS` says; what a side keeps has names of its own each time.
         let left_again = self.rows(&node.left)?;
         let right_again = [(); 2].map(|()| self.rows(&node.right));
         let [others, any] = right_again;

@@ -1,10 +1,13 @@
 //! Late records of a view, counted in a batch: of every aggregation that groups records by their window, how many came too late for
 //! it, per window and epoch.
 //!
-//! Given is the plan of the view over late records alone. Each such aggregation is found in it, and what it groups is counted instead.
-//! The epoch of a record is carried up to there, whatever is selected in between.
+//! Given is the plan of the view over late records alone, through the same rules as the plan of the view itself: what an aggregation groups is
+//! only then what it groups there. Each such aggregation is found in it, and what it groups is counted instead. The epoch of a record is carried up
+//! to there, whatever is selected in between.
 
 use super::grouping_sets::sets;
+use super::intervals::with_column;
+use super::joins::NOT_IN_READS;
 use super::lower::{needs_whole_groups, origin};
 use crate::plan::{EPOCH_COLUMN, TUMBLE_END, TUMBLE_START};
 use datafusion::common::{Column, Result, ScalarValue};
@@ -17,7 +20,7 @@ use std::sync::Arc;
 /// The name under which the epoch travels.
 const CARRIED: &str = "__epoch";
 
-/// A plan for each aggregation of windows, with the columns of the relation of late records.
+/// A plan for each aggregation of windows in an optimised plan, with the columns of the relation of late records.
 ///
 /// # Errors
 /// If one cannot be made.
@@ -47,6 +50,14 @@ fn collect(plan: &LogicalPlan, view: &str, found: &mut Vec<LogicalPlan>) -> Resu
         _ => None,
     };
     found.extend(of_group);
+    if let LogicalPlan::Join(join) = plan
+        && join.null_aware
+    {
+        let sides = [&join.left, &join.right].into_iter().zip(NOT_IN_READS);
+        return sides
+            .flat_map(|(side, times)| std::iter::repeat_n(side, times))
+            .try_for_each(|it| collect(it, view, found));
+    }
     plan.inputs()
         .into_iter()
         .try_for_each(|it| collect(it, view, found))
@@ -91,7 +102,13 @@ fn with_epoch(plan: &LogicalPlan) -> Result<Option<(LogicalPlan, Expr)>> {
         columns.find(|it| it.name == name).map(Expr::Column)
     };
     Ok(match plan {
-        LogicalPlan::TableScan(_) => place(plan, EPOCH_COLUMN).map(|epoch| (plan.clone(), epoch)),
+        LogicalPlan::TableScan(scan) => match scan.source.schema().index_of(EPOCH_COLUMN) {
+            Err(_) => None,
+            Ok(epoch) => {
+                let scan = LogicalPlan::TableScan(with_column(scan.clone(), epoch)?);
+                place(&scan, EPOCH_COLUMN).map(|epoch| (scan, epoch))
+            }
+        },
         LogicalPlan::Filter(it) => match with_epoch(&it.input)? {
             None => None,
             Some((input, epoch)) => {
@@ -144,3 +161,6 @@ fn with_epoch(plan: &LogicalPlan) -> Result<Option<(LogicalPlan, Expr)>> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -349,7 +349,11 @@ async fn late_of_view(
     latest::rewrite(&mut query, dataflow)?;
     syntax::rewrite_now(&mut query);
     let plan = logical(session, dataflow, query).await?;
-    let counts = late::counts(&plan, &view.name).map_err(|it| words::planner(&it))?;
+    // Conditions on the rows of groups are below these then, and sub-queries are joins, as in the view.
+    let counts = planning_state()
+        .optimize(&plan)
+        .and_then(|it| late::counts(&it, &view.name))
+        .map_err(|it| words::planner(&it))?;
     let mut late = Vec::new();
     for plan in counts {
         for batch in collect(session, plan).await? {
