@@ -343,14 +343,14 @@ fn as_it_will_be(
     Ok(frame.union(more).map_err(text)?.into_view())
 }
 
-/// Columns of a source that are read from it itself: by filled views, and for the late records of windows.
+/// Columns of a source that are read from it itself: by filled views, and for their late records.
 fn read_columns(dataflow: &Dataflow, filled: &BTreeSet<String>, source: &str) -> BTreeSet<usize> {
     let mut read = BTreeSet::new();
     for view in &dataflow.views {
-        let windowed = matches!(view.kind, ViewKind::Windowed { .. });
+        let counts_late = view.plan.counts_late();
         view.plan.walk(&mut |node| match node {
             Plan::Relation { name, columns, .. }
-                if name == source && (windowed || filled.contains(&view.name)) =>
+                if name == source && (counts_late || filled.contains(&view.name)) =>
             {
                 read.extend(columns);
             }

@@ -14,7 +14,7 @@ use super::worker::Place;
 use super::{Feed, Job, StateShare};
 use crate::model::{Epoch, least_of};
 use crate::plan::{
-    DEAD_LETTER_RELATION, LATE_RELATION, Pass, Plan, ViewKind, ViewSpec, Window, passes,
+    CountsLate, DEAD_LETTER_RELATION, LATE_RELATION, Pass, Plan, ViewKind, ViewSpec, Window, passes,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -38,8 +38,8 @@ struct Render<'a, 's> {
     relations: HashMap<String, ChangeStream<'s>>,
     clocks: HashMap<String, (SharedClock, ClockStream<'s>)>,
     late: Vec<ChangeStream<'s>>,
-    /// The same by aggregation.
-    late_of: HashMap<String, ChangeStream<'s>>,
+    /// Those of the nodes that may be in a view several times, by id.
+    late_of: HashMap<String, Vec<ChangeStream<'s>>>,
     dead: Vec<ChangeStream<'s>>,
     /// Passes over rows that no view has asked for yet.
     passes: Vec<Pass>,
@@ -268,20 +268,20 @@ impl<'s> Render<'_, 's> {
             return rows;
         };
         if let Some(rows) = self.rendered.get(id).cloned() {
-            // Late records are counted for each aggregation of a query, whether or not it is shared.
-            plan.walk(&mut |node| {
-                if let Plan::Aggregate { aggregation, .. } = node {
-                    self.late.extend(self.late_of.get(&aggregation.id).cloned());
-                }
-            });
+            // Late records are counted for each place of a query that leaves them out, whether or not it is shared.
+            let late = self.late_of.get(id).cloned();
+            self.late.extend(late.into_iter().flatten());
             return rows;
         }
         let sharers = self.sharers(id, view);
         let mut shared = self.shared.borrow_mut();
         let before = shared.owners.turn_to(&sharers, place, next);
         drop(shared);
+        let of_others = self.late.len();
         let rows = self.node(plan, view, refusal);
         self.turn_back(before);
+        let late = self.late[of_others..].to_vec();
+        self.late_of.insert(id.to_owned(), late);
         self.rendered.insert(id.to_owned(), rows.clone());
         rows
     }
@@ -353,7 +353,6 @@ impl<'s> Render<'_, 's> {
                     &self.epochs,
                     &self.shared,
                 );
-                self.late_of.insert(aggregation.id.clone(), late.clone());
                 self.late.push(late);
                 rows
             }
@@ -522,10 +521,14 @@ impl<'s> Render<'_, 's> {
                 clocks,
             } => {
                 let rows = self.plan(input, view, refusal);
-                match self.gate(clocks) {
-                    Some(gate) => operators::admit(rows, *window, gate),
-                    None => rows,
+                let Some(gate) = self.gate(clocks) else {
+                    return rows;
+                };
+                let (rows, late) = operators::admit(rows, *window, view, gate);
+                if window.counts != CountsLate::Not {
+                    self.late.push(late);
                 }
+                rows
             }
         }
     }

@@ -21,6 +21,9 @@ const STATE_VERSION: u32 = 8;
 /// Rises when detectors say something else of the same windows: their views are then filled again.
 const DETECTORS_VERSION: u32 = 4;
 
+/// Rises when other records are counted as late: views over the relation of late records are then filled again.
+const LATE_VERSION: u32 = 2;
+
 /// Rises when definitions are noted in another form: older ones are then read as `sql::in_this_form` says.
 pub const DEFINITIONS_FORM: u32 = 3;
 
@@ -160,35 +163,34 @@ impl Definitions {
             };
             definitions.tables.insert(table.name.clone(), definition);
         }
-        // Views that may leave records out as too late, so far.
-        let mut windowed: Vec<String> = Vec::new();
+        // Views whose late records are counted, so far.
+        let mut counted: Vec<String> = Vec::new();
         for view in &dataflow.views {
             let mut reads: Vec<String> = Vec::new();
             for name in view.plan.relations() {
                 match name.as_str() {
-                    LATE_RELATION => reads.extend(windowed.iter().cloned()),
+                    LATE_RELATION => reads.extend(counted.iter().cloned()),
                     other => reads.extend(dataflow.view(other).map(|it| it.name.clone())),
                 }
             }
             reads.sort();
             reads.dedup();
-            let text = format!(
+            let mut text = format!(
                 "{STATE_VERSION}\n{}\n{}",
                 view.canonical,
                 outline(&view.plan)
             );
+            if view.plan.relations().iter().any(|it| it == LATE_RELATION) {
+                let _ = write!(text, "\nlate records {LATE_VERSION}");
+            }
             let definition = ViewDefinition {
                 columns: columns_of(&view.plan.schema()),
                 meaning: format!("{:032x}", twox_hash::XxHash3_128::oneshot(text.as_bytes())),
                 reads,
             };
             definitions.views.insert(view.name.clone(), definition);
-            let mut tumbles = false;
-            view.plan.walk(&mut |node| {
-                tumbles |= matches!(node, Plan::Aggregate { aggregation, .. } if matches!(aggregation.window, Window::Tumble { .. }));
-            });
-            if tumbles {
-                windowed.push(view.name.clone());
+            if view.plan.counts_late() {
+                counted.push(view.name.clone());
             }
         }
         definitions

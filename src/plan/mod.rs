@@ -68,7 +68,7 @@ pub const DELETED_COLUMN: &str = "_deleted";
 /// In archived rows: the watermark a record came after, null if it was on time. A window takes part in
 /// such a record only if the window ends after that watermark.
 pub const LATE_COLUMN: &str = "_late_watermark";
-/// The relation of dropped late records per view and window.
+/// The relation of late records that were left out, per view and window.
 pub const LATE_RELATION: &str = "_late";
 /// The relation of records that could not be decoded.
 pub const DEAD_LETTER_RELATION: &str = "_dead_letters";
@@ -83,8 +83,8 @@ pub const WINDOW_BOUND: &str = "window_bound";
 pub const SESSION_START: &str = "session_start";
 /// Name of the window function that yields when it is over: a gap after its last time.
 pub const SESSION_END: &str = "session_end";
-/// Name of the function that holds of a record whose window, given its end, was open when it came. It stands where a query reads a window's
-/// records, and becomes [`Plan::Admit`]; in a batch it holds of all, since the mark of late records has decided.
+/// Name of the function that holds of a record whose window, given its end, was open when it came; `true` behind that says that the window is the only
+/// one of the record. It stands where a query reads a window's records, and becomes [`Plan::Admit`]; in a batch it holds of all, since the mark of late records has decided.
 pub const ADMITTED: &str = "admitted";
 
 /// Columns that one view may group by, and aggregates it may have.
@@ -382,6 +382,18 @@ pub struct Admitted {
     pub end_us: i64,
     /// Multiples of the step are counted from so long after the beginning of 1970.
     pub offset_us: i64,
+    pub counts: CountsLate,
+}
+
+/// How records that are not admitted are told in the relation of late records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountsLate {
+    /// By their window: it is one step long, and the only one of a record.
+    ByWindow,
+    /// Without a window: of sessions and interval joins they know none.
+    Together,
+    /// Not at all: a record is in several windows, and was on time for some of them.
+    Not,
 }
 
 impl Admitted {
@@ -392,6 +404,7 @@ impl Admitted {
             step_us: 1,
             end_us: 0,
             offset_us: 0,
+            counts: CountsLate::Together,
         }
     }
 
@@ -802,8 +815,18 @@ impl Plan {
         found
     }
 
-    /// Whether records that came too late are counted: groups that close with their window do so.
+    /// Whether records that came too late are counted: by groups that close with their window, or where records are read one by one.
     pub fn counts_late(&self) -> bool {
+        let mut found = self.has_closing_groups();
+        self.walk(&mut |node| {
+            let counts = |it: &Admitted| it.counts != CountsLate::Not;
+            found |= matches!(node, Plan::Admit { window, .. } if counts(window));
+        });
+        found
+    }
+
+    /// Whether groups close with their window, and so decide themselves which records are late for them.
+    pub fn has_closing_groups(&self) -> bool {
         let mut found = false;
         self.walk(&mut |node| {
             let closes = |it: &Aggregation| matches!(it.window, Window::Tumble { .. });
@@ -937,7 +960,7 @@ impl Dataflow {
     }
 }
 
-/// Late records dropped from a window: view, start of the window, how many, in which epoch.
+/// Late records that a view left out: view, start of the window if there is one that they were late for, how many, in which epoch.
 pub fn late_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("view", DataType::Utf8, false),

@@ -326,7 +326,7 @@ pub(super) fn without_late_records(
                 continue;
             }
             let on_time = side.as_ref().clone().transform_up(|node| match node {
-                LogicalPlan::TableScan(scan) => on_time(scan),
+                LogicalPlan::TableScan(scan) => marked(scan, Expr::is_null),
                 other => Ok(Transformed::no(other)),
             })?;
             *side = Arc::new(on_time.data);
@@ -357,17 +357,31 @@ pub(super) fn settled(plan: LogicalPlan, dataflow: &Dataflow) -> Result<LogicalP
     })
 }
 
-/// The records of a relation that were on time, if it has their mark.
-fn on_time(scan: TableScan) -> Result<Transformed<LogicalPlan>> {
+/// The rows of a side of an interval join that come from late records; nothing if it reads no relation that has their mark.
+///
+/// # Errors
+/// If a node cannot be made anew.
+pub(super) fn late_records(side: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+    let late = side.clone().transform_up(|node| match node {
+        LogicalPlan::TableScan(scan) => marked(scan, Expr::is_not_null),
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(late.transformed.then_some(late.data))
+}
+
+/// The records of a relation whose mark is so, if it has one.
+fn marked(scan: TableScan, is: impl Fn(Expr) -> Expr) -> Result<Transformed<LogicalPlan>> {
     let Ok(mark) = scan.source.schema().index_of(LATE_COLUMN) else {
         return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
     };
     let own = scan.projected_schema.columns();
-    let is_on_time =
-        Expr::Column(Column::new(Some(scan.table_name.clone()), LATE_COLUMN)).is_null();
+    let is_taken = is(Expr::Column(Column::new(
+        Some(scan.table_name.clone()),
+        LATE_COLUMN,
+    )));
     let scan = LogicalPlan::TableScan(with_column(scan, mark)?);
     let plan = LogicalPlanBuilder::from(scan)
-        .filter(is_on_time)?
+        .filter(is_taken)?
         .project(own.into_iter().map(Expr::Column))?
         .build()?;
     Ok(Transformed::yes(plan))

@@ -1,71 +1,174 @@
-//! Late records of a view, counted in a batch: of every aggregation that groups records by their window, how many came too late for
-//! it, per window and epoch.
+//! Late records of a view, counted in a batch: at every place of its query that leaves records out, how many came too late for it, per window
+//! and epoch.
 //!
-//! Given is the plan of the view over late records alone, through the same rules as the plan of the view itself: what an aggregation groups is
-//! only then what it groups there. Each such aggregation is found in it, and what it groups is counted instead. The epoch of a record is carried up
-//! to there, whatever is selected in between.
+//! Such places are groups that close with their window, windows whose records are read one by one, and the sides of interval joins, which know no
+//! window. Given is the plan of the view with late records alone in its windows, through the same rules as the plan of the view itself: only then
+//! are conditions and sub-queries where they are there. Each place is found in it, and what it reads is counted instead. The epoch of a record is
+//! carried up to there, whatever is selected in between.
 
+use super::functions::is_of_now;
 use super::grouping_sets::sets;
-use super::intervals::with_column;
+use super::intervals::{Interval, late_records, with_column};
 use super::joins::NOT_IN_READS;
-use super::lower::{needs_whole_groups, origin};
-use crate::plan::{EPOCH_COLUMN, TUMBLE_END, TUMBLE_START};
+use super::lower::{needs_whole_groups, origin, window_of_marker};
+use crate::plan::{
+    ADMITTED, CountsLate, Dataflow, EPOCH_COLUMN, TUMBLE_END, TUMBLE_START, ViewSpec, late_schema,
+};
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{
-    Distinct, Expr, LogicalPlan, LogicalPlanBuilder, SubqueryAlias, col, lit,
+    Aggregate, Distinct, Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, SubqueryAlias, col,
+    lit,
 };
 use std::sync::Arc;
 
 /// The name under which the epoch travels.
 const CARRIED: &str = "__epoch";
 
-/// A plan for each aggregation of windows in an optimised plan, with the columns of the relation of late records.
+/// A plan for each place that leaves records out in an optimised plan, with the columns of the relation of late records.
 ///
 /// # Errors
 /// If one cannot be made.
-pub fn counts(plan: &LogicalPlan, view: &str) -> Result<Vec<LogicalPlan>> {
-    let mut found = Vec::new();
-    collect(plan, view, &mut found)?;
-    Ok(found)
-}
-
-fn collect(plan: &LogicalPlan, view: &str, found: &mut Vec<LogicalPlan>) -> Result<()> {
-    let of_group = match plan {
-        LogicalPlan::Aggregate(it) if let Ok(Some(sets)) = sets(&it.group_expr) => {
-            for set in sets {
-                found.extend(count_of(&set, &it.input, view)?);
-            }
-            None
-        }
-        // Records of groups that are kept whole are admitted one by one, and not counted.
-        LogicalPlan::Aggregate(it) if it.aggr_expr.iter().any(needs_whole_groups) => None,
-        LogicalPlan::Aggregate(it) => count_of(&it.group_expr, &it.input, view)?,
-        LogicalPlan::Distinct(Distinct::All(input)) => {
-            let columns = input.schema().columns();
-            let columns: Vec<Expr> = columns.into_iter().map(Expr::Column).collect();
-            count_of(&columns, input, view)?
-        }
-        // Nothing else groups.
-        _ => None,
+pub fn counts(
+    plan: &LogicalPlan,
+    view: &ViewSpec,
+    dataflow: &Dataflow,
+) -> Result<Vec<LogicalPlan>> {
+    let mut counts = Counts {
+        view: &view.name,
+        dataflow,
+        groups_close: view.plan.has_closing_groups(),
+        found: Vec::new(),
     };
-    found.extend(of_group);
-    if let LogicalPlan::Join(join) = plan
-        && join.null_aware
-    {
-        let sides = [&join.left, &join.right].into_iter().zip(NOT_IN_READS);
-        return sides
-            .flat_map(|(side, times)| std::iter::repeat_n(side, times))
-            .try_for_each(|it| collect(it, view, found));
-    }
-    plan.inputs()
-        .into_iter()
-        .try_for_each(|it| collect(it, view, found))
+    counts.collect(plan)?;
+    Ok(counts.found)
 }
 
-/// What a group by these keys gets, counted per window; nothing if none of them tells the window of a record.
-fn count_of(keys: &[Expr], input: &LogicalPlan, view: &str) -> Result<Option<LogicalPlan>> {
-    let start = keys.iter().find_map(|key| {
+struct Counts<'a> {
+    view: &'a str,
+    dataflow: &'a Dataflow,
+    /// Where groups do not, their records are admitted one by one.
+    groups_close: bool,
+    found: Vec<LogicalPlan>,
+}
+
+impl Counts<'_> {
+    fn collect(&mut self, plan: &LogicalPlan) -> Result<()> {
+        match plan {
+            LogicalPlan::Aggregate(it) => return self.aggregate(it),
+            LogicalPlan::Distinct(Distinct::All(input)) => {
+                let columns = input.schema().columns();
+                let columns: Vec<Expr> = columns.into_iter().map(Expr::Column).collect();
+                return self.group(&columns, input);
+            }
+            LogicalPlan::Filter(it) => self.admitted(it)?,
+            LogicalPlan::Join(it) if it.null_aware => {
+                let sides = [&it.left, &it.right].into_iter().zip(NOT_IN_READS);
+                return sides
+                    .flat_map(|(side, times)| std::iter::repeat_n(side, times))
+                    .try_for_each(|it| self.collect(it));
+            }
+            LogicalPlan::Join(it) => self.interval(it)?,
+            _ => {}
+        }
+        plan.inputs()
+            .into_iter()
+            .try_for_each(|it| self.collect(it))
+    }
+
+    fn aggregate(&mut self, node: &Aggregate) -> Result<()> {
+        // Records of groups that are kept whole are admitted one by one.
+        if node.aggr_expr.iter().any(needs_whole_groups) {
+            return self.collect(&node.input);
+        }
+        match sets(&node.group_expr) {
+            Ok(Some(sets)) => sets.iter().try_for_each(|it| self.group(it, &node.input)),
+            _ => self.group(&node.group_expr, &node.input),
+        }
+    }
+
+    /// What groups by these keys leave out, or what is below them if they do not decide that.
+    fn group(&mut self, keys: &[Expr], input: &LogicalPlan) -> Result<()> {
+        let start = match self.groups_close {
+            true => start_of(keys, input),
+            false => None,
+        };
+        if let Some(start) = start
+            && self.count(input, start)?
+        {
+            return Ok(());
+        }
+        self.collect(input)
+    }
+
+    /// What a window leaves out whose records are read one by one.
+    fn admitted(&mut self, filter: &Filter) -> Result<()> {
+        let parts = split_conjunction(&filter.predicate);
+        let called = |it: &Expr| match it {
+            Expr::ScalarFunction(it) => Some(it.clone()),
+            _ => None,
+        };
+        let markers = parts.iter().filter_map(|it| called(it));
+        for marker in markers.filter(|it| it.func.name() == ADMITTED) {
+            let Ok(window) = window_of_marker(&marker, filter.input.schema()) else {
+                continue;
+            };
+            let start = match window.counts {
+                CountsLate::ByWindow => marker.args[0].clone() - microseconds(window.step_us),
+                CountsLate::Together => no_window()?,
+                CountsLate::Not => continue,
+            };
+            // Rows come and go by `now()` above.
+            let is_plain = |it: &&&Expr| !called(it).is_some_and(|it| is_of_now(it.func.name()));
+            let plain = parts.iter().filter(is_plain).map(|it| (*it).clone());
+            let mut read = LogicalPlanBuilder::from(filter.input.as_ref().clone());
+            if let Some(plain) = conjunction(plain) {
+                read = read.filter(plain)?;
+            }
+            self.count(&read.build()?, start)?;
+        }
+        Ok(())
+    }
+
+    /// What an interval join leaves out of its single records.
+    fn interval(&mut self, join: &Join) -> Result<()> {
+        let Some(interval) = Interval::of(join, self.dataflow) else {
+            return Ok(());
+        };
+        for (input, side) in [(&join.left, interval.left), (&join.right, interval.right)] {
+            if !side.has_windows
+                && let Some(late) = late_records(input)?
+            {
+                self.count(&late, no_window()?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the rows of a plan by the start of their window; false where records are no longer single.
+    fn count(&mut self, rows: &LogicalPlan, start: Expr) -> Result<bool> {
+        let Some((rows, epoch)) = with_epoch(rows)? else {
+            return Ok(false);
+        };
+        let keys = [start.alias("window_start"), epoch.alias(EPOCH_COLUMN)];
+        let plan = LogicalPlanBuilder::from(rows)
+            .aggregate(keys, [count(lit(1i64)).alias("records")])?
+            .project([
+                lit(self.view).alias("view"),
+                col("window_start"),
+                col("records"),
+                col(EPOCH_COLUMN),
+            ])?
+            .build()?;
+        self.found.push(plan);
+        Ok(true)
+    }
+}
+
+/// The start of the window that one of these keys tells of a record.
+fn start_of(keys: &[Expr], input: &LogicalPlan) -> Option<Expr> {
+    keys.iter().find_map(|key| {
         let Some((Expr::ScalarFunction(function), _)) = origin(key, input) else {
             return None;
         };
@@ -75,24 +178,21 @@ fn count_of(keys: &[Expr], input: &LogicalPlan, view: &str) -> Result<Option<Log
         let key = key.clone().unalias();
         match function.name() {
             TUMBLE_START => Some(key),
-            TUMBLE_END => Some(key - lit(ScalarValue::new_interval_mdn(0, 0, size_us * 1000))),
+            TUMBLE_END => Some(key - microseconds(*size_us)),
             _ => None,
         }
-    });
-    let (Some(start), Some((input, epoch))) = (start, with_epoch(input)?) else {
-        return Ok(None);
-    };
-    let keys = [start.alias("window_start"), epoch.alias(EPOCH_COLUMN)];
-    let plan = LogicalPlanBuilder::from(input)
-        .aggregate(keys, [count(lit(1i64)).alias("records")])?
-        .project([
-            lit(view).alias("view"),
-            col("window_start"),
-            col("records"),
-            col(EPOCH_COLUMN),
-        ])?
-        .build()?;
-    Ok(Some(plan))
+    })
+}
+
+fn microseconds(us: i64) -> Expr {
+    lit(ScalarValue::new_interval_mdn(0, 0, us * 1000))
+}
+
+/// The start of a window where there is none.
+fn no_window() -> Result<Expr> {
+    let schema = late_schema();
+    let start = schema.field_with_name("window_start")?.data_type();
+    Ok(lit(ScalarValue::try_from(start)?))
 }
 
 /// The same rows with the epoch of each as a column; nothing where records are no longer single.

@@ -9,9 +9,9 @@ use super::functions::{NOW_BEFORE, NOW_REACHED, PERCENTILE, is_of_now, last_step
 use super::grouping_sets::sets;
 use super::{types, words};
 use crate::plan::{
-    ADMITTED, AGGREGATES_MAX, Admitted, Aggregate, Aggregation, BoundKind, Dataflow, EventTime,
-    Function, Hops, KEYS_MAX, Order, Plan, Properties, TUMBLE_END, TUMBLE_START, Temporal,
-    TemporalBound, Timescale, Window, carried_or_same, check_types, one_side, properties,
+    ADMITTED, AGGREGATES_MAX, Admitted, Aggregate, Aggregation, BoundKind, CountsLate, Dataflow,
+    EventTime, Function, Hops, KEYS_MAX, Order, Plan, Properties, TUMBLE_END, TUMBLE_START,
+    Temporal, TemporalBound, Timescale, Window, carried_or_same, check_types, one_side, properties,
     with_repeats_shared,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
@@ -211,7 +211,7 @@ impl Lowering<'_> {
         predicate: Expr,
         schema: &DFSchema,
     ) -> Result<Lowered, String> {
-        let mut plain = Vec::new();
+        let (mut plain, mut windows) = (Vec::new(), Vec::new());
         // What `now()` is compared with.
         let (mut times, mut kinds) = (Vec::new(), Vec::new());
         for part in split_conjunction_owned(predicate) {
@@ -232,13 +232,7 @@ impl Lowering<'_> {
                     });
                 }
                 Expr::ScalarFunction(it) if it.func.name() == ADMITTED => {
-                    let window = window_of_marker(it, schema)?;
-                    let clocks = self.properties(&input.plan).clocks;
-                    input.plan = Plan::Admit {
-                        input: Box::new(input.plan),
-                        window,
-                        clocks,
-                    };
+                    windows.push(window_of_marker(it, schema)?);
                 }
                 _ => plain.push(part),
             }
@@ -253,6 +247,15 @@ impl Lowering<'_> {
             let own = input.plan.schema();
             let columns = identity(&own);
             input.plan = fused(input.plan, Some(filter), columns, own);
+        }
+        // What the view has no use for is not late for it.
+        for window in windows {
+            let clocks = self.properties(&input.plan).clocks;
+            input.plan = Plan::Admit {
+                input: Box::new(input.plan),
+                window,
+                clocks,
+            };
         }
         self.compared_with_now(input, &times, kinds, schema)
     }
@@ -685,10 +688,18 @@ pub(super) fn bound_of_window(function: &ScalarFunction) -> Option<KeyOfWindow> 
 }
 
 /// The window that a marker of admitted records is about.
-fn window_of_marker(marker: &ScalarFunction, schema: &DFSchema) -> Result<Admitted, String> {
+pub(super) fn window_of_marker(
+    marker: &ScalarFunction,
+    schema: &DFSchema,
+) -> Result<Admitted, String> {
     let not_the_time = || NOT_THE_TIME.to_owned();
-    let [Expr::ScalarFunction(end)] = marker.args.as_slice() else {
-        return Err(not_the_time());
+    let (end, is_only) = match marker.args.as_slice() {
+        [Expr::ScalarFunction(end)] => (end, false),
+        [
+            Expr::ScalarFunction(end),
+            Expr::Literal(ScalarValue::Boolean(Some(is_only)), _),
+        ] => (end, *is_only),
+        _ => return Err(not_the_time()),
     };
     let Some((Expr::Column(time), numbers)) = end.args.split_first() else {
         return Err(not_the_time());
@@ -704,13 +715,27 @@ fn window_of_marker(marker: &ScalarFunction, schema: &DFSchema) -> Result<Admitt
         [step_us, end_us, offset_us] => (*step_us, *end_us, *offset_us),
         _ => return Err(not_the_time()),
     };
-    let time = schema.index_of_column(time);
-    Ok(Admitted {
-        time: time.map_err(|it| words::planner(&it))?,
+    let time = schema
+        .index_of_column(time)
+        .map_err(|it| words::planner(&it))?;
+    let window = Admitted {
+        time,
         step_us,
         end_us,
         offset_us,
-    })
+        counts: match is_only {
+            true => CountsLate::ByWindow,
+            false => CountsLate::Not,
+        },
+    };
+    // Of a session its records know no more than their own time.
+    let on_time = Admitted::on_time(time);
+    Ok(
+        match (step_us, end_us) == (on_time.step_us, on_time.end_us) {
+            true => on_time,
+            false => window,
+        },
+    )
 }
 
 /// A plan in which no record is left out for coming late: what reads records as they are, or decides about them itself, takes all.

@@ -485,8 +485,8 @@ impl Planner {
                 windows::refuse_over_names(query.as_mut())?;
                 latest::refuse_windows(query.as_mut(), &self.dataflow)?;
                 stars.name_columns(query.as_mut())?;
-                windows::rewrite(query.as_mut(), |relation, end| {
-                    let on_time = windows::records_on_time(relation, end);
+                windows::rewrite(query.as_mut(), |relation, until| {
+                    let on_time = windows::records_on_time(relation, until);
                     match stars.columns(relation) {
                         Some(columns) => windows::Taken { columns, ..on_time },
                         None => on_time,

@@ -88,9 +88,9 @@ fn windows_of(dataflow: &Dataflow, name: &str) -> Result<Option<Query>, String> 
     let written = syntax::parse_query(text)?;
     let mut query = written.clone();
     let mut is_over_windows = false;
-    windows::rewrite(&mut query, |relation, end| {
+    windows::rewrite(&mut query, |relation, until| {
         is_over_windows = true;
-        windows::all_records(relation, end)
+        windows::all_records(relation, until)
     })?;
     let below = syntax::relations(&query);
     for name in below {

@@ -322,7 +322,7 @@ fn now_of(
     }
 }
 
-/// Records that came too late for a window of the view: one row per window and epoch.
+/// Records that came too late for the view: one row per window and epoch, for each place of the query that leaves records out.
 async fn late_of_view(
     session: &SessionContext,
     dataflow: &Dataflow,
@@ -334,14 +334,14 @@ async fn late_of_view(
     let mut query = syntax::parse_query(&view.sql)?;
     plain::put_windows_in(&mut query, dataflow)?;
     Stars::of(&query, session, dataflow)?.name_columns(&mut query)?;
-    windows::rewrite(&mut query, |relation, end| {
+    windows::rewrite(&mut query, |relation, until| {
         let (relation, columns) = plain::read_by_windows(session, relation);
         let is_marked = columns.iter().any(|it| it == LATE_COLUMN);
         Taken {
             relation,
             columns: "*".to_owned(),
             condition: Some(match is_marked {
-                true => format!("{LATE_COLUMN} >= {end}"),
+                true => format!("{LATE_COLUMN} >= {} AND {}", until.end, until.marker()),
                 false => "false".to_owned(),
             }),
         }
@@ -352,7 +352,7 @@ async fn late_of_view(
     // Conditions on the rows of groups are below these then, and sub-queries are joins, as in the view.
     let counts = planning_state()
         .optimize(&plan)
-        .and_then(|it| late::counts(&it, &view.name))
+        .and_then(|it| late::counts(&it, view, dataflow))
         .map_err(|it| words::planner(&it))?;
     let mut late = Vec::new();
     for plan in counts {
@@ -396,7 +396,7 @@ fn on_time(
     query: &mut Query,
     hides: impl Fn(&str, &str) -> bool,
 ) -> Result<(), String> {
-    windows::rewrite(query, |relation, end| {
+    windows::rewrite(query, |relation, until| {
         let (read, columns) = plain::read_by_windows(session, relation);
         let is_marked = columns.iter().any(|it| it == LATE_COLUMN);
         let own: Vec<String> = columns
@@ -404,12 +404,15 @@ fn on_time(
             .filter(|it| *it != LATE_COLUMN && !hides(relation, it))
             .map(|it| format!("\"{}\"", it.replace('"', "\"\"")))
             .collect();
-        let on_time = windows::records_on_time(relation, end);
+        let on_time = windows::records_on_time(relation, until);
         if own.len() == columns.len() {
             return on_time;
         }
         let was_on_time = match is_marked {
-            true => format!("({LATE_COLUMN} IS NULL OR {LATE_COLUMN} < {end}) AND "),
+            true => format!(
+                "({LATE_COLUMN} IS NULL OR {LATE_COLUMN} < {}) AND ",
+                until.end
+            ),
             false => String::new(),
         };
         Taken {

@@ -24,6 +24,23 @@ pub struct Taken {
     pub condition: Option<String>,
 }
 
+/// The time that must not have passed when a record comes, as SQL: the end of its window.
+pub struct Until {
+    pub end: String,
+    /// Whether the record is in no other window.
+    is_only: bool,
+}
+
+impl Until {
+    /// What holds of the records that come before.
+    pub fn marker(&self) -> String {
+        match self.is_only {
+            true => format!("{ADMITTED}({}, true)", self.end),
+            false => format!("{ADMITTED}({})", self.end),
+        }
+    }
+}
+
 /// A table function of windows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum WindowKind {
@@ -87,8 +104,7 @@ struct Windowed {
 struct Side {
     start: String,
     end: String,
-    /// The time that must not have passed when a record comes.
-    admitted_until: String,
+    admitted: Until,
     holds: Option<String>,
 }
 
@@ -194,7 +210,10 @@ impl Windowed {
         };
         let side = |start: String, end: String| Side {
             start,
-            admitted_until: end.clone(),
+            admitted: Until {
+                end: end.clone(),
+                is_only: step_us == size_us,
+            },
             end,
             holds: None,
         };
@@ -229,7 +248,10 @@ impl Windowed {
                 };
                 vec![Side {
                     // A session is not known by one record, so this decides by its own time whether it takes part.
-                    admitted_until: format!("{WINDOW_BOUND}({time}, 1, 0)"),
+                    admitted: Until {
+                        end: format!("{WINDOW_BOUND}({time}, 1, 0)"),
+                        is_only: false,
+                    },
                     holds: Some(format!("{time} IS NOT NULL")),
                     ..side(bound(SESSION_START), bound(SESSION_END))
                 }]
@@ -264,14 +286,13 @@ pub fn called(factor: &mut TableFactor) -> Option<Called<'_>> {
 }
 
 /// Turns `TUMBLE(…)`, `HOP(…)`, `CUMULATE(…)` and `SESSION(…)` in FROM into a sub-query with `window_start` and `window_end`, and ASOF joins
-/// into plain ones. `taken` may restrict the records of a window: it is given the relation and, as SQL, until when a record is admitted, which is
-/// the end of its window.
+/// into plain ones. `taken` may restrict the records of a window: it is given the relation and until when a record is admitted.
 ///
 /// # Errors
 /// If its arguments have another form.
-pub fn rewrite(query: &mut Query, taken: impl FnMut(&str, &str) -> Taken) -> Result<(), String> {
+pub fn rewrite(query: &mut Query, taken: impl FnMut(&str, &Until) -> Taken) -> Result<(), String> {
     struct Rewrite<F>(F);
-    impl<F: FnMut(&str, &str) -> Taken> VisitorMut for Rewrite<F> {
+    impl<F: FnMut(&str, &Until) -> Taken> VisitorMut for Rewrite<F> {
         type Break = String;
         fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
             let Some((kind, _, args, alias)) = called(factor) else {
@@ -290,14 +311,14 @@ pub fn rewrite(query: &mut Query, taken: impl FnMut(&str, &str) -> Taken) -> Res
                 let Side {
                     start,
                     end,
-                    admitted_until,
+                    admitted,
                     holds,
                 } = side;
                 let Taken {
                     relation,
                     columns,
                     condition,
-                } = (self.0)(&windowed.relation, &admitted_until);
+                } = (self.0)(&windowed.relation, &admitted);
                 let conditions: Vec<String> = condition.into_iter().chain(holds).collect();
                 let filter = match conditions.is_empty() {
                     true => String::new(),
@@ -423,7 +444,7 @@ pub fn refuse_over(
 }
 
 /// All records of a relation, as a query that is asked once takes them.
-pub fn all_records(relation: &str, _window_end: &str) -> Taken {
+pub fn all_records(relation: &str, _until: &Until) -> Taken {
     Taken {
         relation: relation.to_owned(),
         columns: "*".to_owned(),
@@ -432,9 +453,9 @@ pub fn all_records(relation: &str, _window_end: &str) -> Taken {
 }
 
 /// The records of a relation whose window is open when they come: that is the engine's to decide.
-pub fn records_on_time(relation: &str, window_end: &str) -> Taken {
+pub fn records_on_time(relation: &str, until: &Until) -> Taken {
     Taken {
-        condition: Some(format!("{ADMITTED}({window_end})")),
-        ..all_records(relation, window_end)
+        condition: Some(until.marker()),
+        ..all_records(relation, until)
     }
 }

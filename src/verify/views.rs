@@ -265,9 +265,10 @@ fn doubtful(dataflow: &Dataflow, incomplete: &BTreeSet<String>) -> BTreeSet<Stri
     for view in &dataflow.views {
         let reads = view.plan.relations();
         let late = reads.contains(&LATE_RELATION.to_owned())
-            && dataflow.views.iter().any(|it| {
-                doubtful.contains(&it.name) && matches!(it.kind, ViewKind::Windowed { .. })
-            });
+            && dataflow
+                .views
+                .iter()
+                .any(|it| doubtful.contains(&it.name) && it.plan.counts_late());
         if late || reads.iter().any(|it| doubtful.contains(it)) {
             doubtful.insert(view.name.clone());
         }

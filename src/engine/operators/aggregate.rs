@@ -4,6 +4,7 @@
 //! retract are final. What is in a sliding range is kept by the step at which it leaves, too, and is taken back then. Groups lie in tables
 //! of their own and not in arrangements: nobody else reads them, and nobody asks for an older epoch.
 
+use super::late::late_rows;
 use super::partials::PartialStream;
 use super::{ChangeStream, ClockStream, Due, RunEpochs, Shared};
 use crate::engine::accumulate::{Accumulator, Partial, Slot, is_beyond_its_type, result};
@@ -16,10 +17,8 @@ use crate::engine::group_table::GroupTable;
 use crate::engine::{StateContent, StoredGroups};
 use crate::model::held::{allocated, of_row, of_tree, of_vec};
 use crate::model::{Epoch, Failure, Held, Row, Value, array_of_values};
-use crate::plan::{Aggregate, Aggregation, EARLY_US, Function, Window, late_schema, nullable};
-use arrow::array::{
-    Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
-};
+use crate::plan::{Aggregate, Aggregation, EARLY_US, Function, Window, nullable};
+use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use differential_dataflow::Hashable;
 use foldhash::fast::FixedState;
@@ -188,7 +187,7 @@ struct Groups {
     changed: Vec<Changed>,
     places: HashMap<Row, usize, FixedState>,
     /// Starts of closed windows, and how many of its records came too late for them.
-    refused: Vec<(i64, i64)>,
+    refused: Vec<(Option<i64>, i64)>,
     /// What is to be given on, with its epoch.
     rows: Vec<(u64, Changes)>,
     late: Vec<(u64, Changes)>,
@@ -430,7 +429,7 @@ impl Groups {
                 && is_news
             {
                 let records = partial.accumulator.records;
-                self.refused.push((partial.bucket - size_us, records));
+                self.refused.push((Some(partial.bucket - size_us), records));
             }
             return;
         }
@@ -697,23 +696,6 @@ impl GroupRows {
             .expect("columns have the schema's types");
         Changes::signed(batch, self.diffs)
     }
-}
-
-/// Late records as rows of the relation that counts them: starts of their windows, and how many they are.
-fn late_rows(view: &str, epoch: u64, refused: &[(i64, i64)]) -> Changes {
-    let starts = refused.iter().map(|it| it.0);
-    let starts = TimestampMicrosecondArray::from_iter_values(starts).with_timezone("UTC");
-    let records = refused.iter().map(|it| it.1);
-    let batch = RecordBatch::try_new(
-        late_schema(),
-        vec![
-            Arc::new(StringArray::from_iter_values(refused.iter().map(|_| view))),
-            Arc::new(starts),
-            Arc::new(Int64Array::from_iter_values(records)),
-            Arc::new(Int64Array::from_value(epoch as i64, refused.len())),
-        ],
-    );
-    Changes::records(batch.expect("late counts have their own schema"))
 }
 
 #[cfg(test)]

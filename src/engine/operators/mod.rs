@@ -10,6 +10,7 @@ mod detect;
 mod incidents;
 mod join;
 mod keyed;
+mod late;
 mod newcomers;
 mod partials;
 mod per_group;

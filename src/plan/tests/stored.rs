@@ -160,6 +160,26 @@ fn a_table_with_a_filter_does_not_keep_all() {
 }
 
 #[test]
+fn views_that_count_late_records_are_read_with_them() {
+    let counting = |counts| {
+        let admitting = Plan::Admit {
+            input: Box::new(relation("s")),
+            window: Admitted {
+                counts,
+                ..Admitted::on_time(0)
+            },
+            clocks: names(&["s"]),
+        };
+        let late = counted(relation(LATE_RELATION), "l.0", vec![1], Window::None);
+        let all = dataflow(vec![view("a", admitting), view("l", late)]);
+        Definitions::of(&all).views["l"].reads.clone()
+    };
+    assert_eq!(counting(CountsLate::Together), ["a"]);
+    assert_eq!(counting(CountsLate::ByWindow), ["a"]);
+    assert!(counting(CountsLate::Not).is_empty());
+}
+
+#[test]
 fn views_before_the_first_that_reads_late_records_have_them() {
     let plain = |name: &str| view(name, counted(relation("s"), "x.0", vec![1], Window::None));
     let late = view(

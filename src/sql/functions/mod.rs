@@ -655,7 +655,7 @@ impl ScalarUDFImpl for NowBound {
     }
 }
 
-/// `admitted(end of a window)`: what holds of the records that a window takes in. In a maintained view it never runs; the engine takes it
+/// `admitted(end of a window)` or `admitted(end of a window, whether a record is in no other)`: what holds of the records that a window takes in. In a maintained view it never runs; the engine takes it
 /// out of the filter and decides by the clock. In a batch the marks of late records have decided before.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Admitted {
@@ -665,7 +665,13 @@ struct Admitted {
 impl Admitted {
     fn new() -> Self {
         Admitted {
-            signature: Signature::exact(vec![utc_micros()], Volatility::Immutable),
+            signature: Signature::one_of(
+                vec![
+                    TypeSignature::Exact(vec![utc_micros()]),
+                    TypeSignature::Exact(vec![utc_micros(), DataType::Boolean]),
+                ],
+                Volatility::Immutable,
+            ),
         }
     }
 }

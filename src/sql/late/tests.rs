@@ -25,8 +25,22 @@ const RECORDS: &[(i64, &str, i32, bool)] = &[
     (9, "a", 1, true),
 ];
 
-/// How many records were late for the window from zero on, and how often a view says so of each.
+/// How many records were late for the window from zero on, as often as a view says so of each.
 fn late(query: &str) -> i64 {
+    let late = all_late(query);
+    assert!(late.iter().all(|it| it.0 == Some(0)), "{query}: {late:?}");
+    late.iter().map(|it| it.1).sum()
+}
+
+/// How many records were late without a window, as often as a view says so of each.
+fn late_alone(query: &str) -> i64 {
+    let late = all_late(query);
+    assert!(late.iter().all(|it| it.0.is_none()), "{query}: {late:?}");
+    late.iter().map(|it| it.1).sum()
+}
+
+/// Starts of windows, and how many records were late for each.
+fn all_late(query: &str) -> Vec<(Option<i64>, i64)> {
     let text = format!("{SOURCE}CREATE MATERIALIZED VIEW q AS {query};");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let planned = runtime.block_on(plan_text("t", &text, |_| None));
@@ -58,18 +72,18 @@ fn late(query: &str) -> i64 {
     let views: Vec<&ViewSpec> = dataflow.views_with_late().iter().collect();
     let late = runtime.block_on(late_records(&dataflow, &views, &records));
     let late = late.unwrap_or_else(|it| panic!("{query}: {it}"));
-    let rows = late.iter().flat_map(|batch| {
+    let mut rows = Vec::new();
+    for batch in &late {
         let starts = batch.column(1).as_primitive::<TimestampMicrosecondType>();
         let records = batch.column(2).as_primitive::<Int64Type>();
         let epochs = batch.column(3).as_primitive::<Int64Type>();
-        assert!(starts.iter().all(|it| it == Some(0)), "{query}: {starts:?}");
         assert!(
             epochs.iter().all(|it| it == Some(100)),
             "{query}: {epochs:?}"
         );
-        records.values().to_vec()
-    });
-    rows.sum()
+        rows.extend(starts.iter().zip(records.values().iter().copied()));
+    }
+    rows
 }
 
 /// Groups of windows, which most of these are made of.
@@ -114,14 +128,16 @@ fn conditions_on_the_keys_of_groups_are_conditions_on_their_records() {
 fn groups_of_sub_queries_count_their_late_records() {
     const WINDOWS: &str = "SELECT j, count(*) AS c, window_start AS s FROM TUMBLE(raw_s, at, INTERVAL '6' SECOND) GROUP BY j, window_start";
     const SAME: &str = "w.j = r.j AND r.at >= w.s AND r.at < w.s + INTERVAL '6' SECOND";
+    // The outer records are joined by their time, and were late for that.
+    let of_both = [(None, 2), (Some(0), 2)];
     for not in ["", "NOT "] {
         let exists = format!(
             "SELECT r.k, r.j FROM raw_s r WHERE {not}EXISTS (SELECT 1 FROM ({WINDOWS}) w WHERE {SAME})"
         );
-        assert_eq!(late(&exists), 2, "{not}EXISTS");
+        assert_eq!(all_late(&exists), of_both, "{not}EXISTS");
     }
     let some = "SELECT r.k FROM raw_s r WHERE r.at IN (SELECT window_start FROM TUMBLE(raw_s, at, INTERVAL '6' SECOND) GROUP BY window_start)";
-    assert_eq!(late(some), 2);
+    assert_eq!(all_late(some), of_both);
     let value = format!(
         "SELECT r.k, (SELECT count(*) FROM ({WINDOWS}) w WHERE w.j = r.j) AS n FROM raw_s r"
     );
@@ -135,4 +151,59 @@ fn groups_of_sub_queries_count_their_late_records() {
 fn groups_of_not_in_count_their_late_records_in_each_reading() {
     let query = "SELECT r.k, r.j FROM raw_s r WHERE r.j NOT IN (SELECT max(j) FROM TUMBLE(raw_s, at, INTERVAL '6' SECOND) GROUP BY window_start, k)";
     assert_eq!(late(query), 6);
+}
+
+/// Where groups are kept whole, or no group closes, records are admitted to their window one by one.
+#[test]
+fn windows_whose_records_are_read_one_by_one_count_late_records() {
+    const WINDOW: &str = "TUMBLE(raw_s, at, INTERVAL '6' SECOND)";
+    for (query, expected) in [
+        (format!("SELECT window_end, k FROM {WINDOW}"), 2),
+        (format!("SELECT window_end, k FROM {WINDOW} WHERE k = 'a'"), 1),
+        (format!("SELECT window_start, median(j) AS m FROM {WINDOW} WHERE j > 1 GROUP BY window_start"), 1),
+        (format!("SELECT k, count(*) AS c FROM {WINDOW} GROUP BY window_start, k"), 2),
+        (format!("SELECT k, count(*) AS c FROM {WINDOW} GROUP BY window_start, k HAVING k = 'b'"), 1),
+        (format!("SELECT k, j FROM (SELECT k, j, row_number() OVER (PARTITION BY window_end ORDER BY j DESC) AS r FROM {WINDOW}) AS i WHERE r = 1"), 2),
+        ("SELECT window_start, count(*) AS c FROM TUMBLE(raw_s, at, INTERVAL '6' SECOND, INTERVAL '0' SECOND) GROUP BY window_start".to_owned(), 2),
+    ] {
+        assert_eq!(late(&query), expected, "{query}");
+    }
+    let shifted = "SELECT window_start, count(*) AS c FROM TUMBLE(raw_s, at, INTERVAL '6' SECOND, INTERVAL '5' SECOND) GROUP BY window_start";
+    assert_eq!(all_late(shifted), [(Some(-1_000_000), 2)]);
+}
+
+/// A record may be late for one of its windows and on time for the next.
+#[test]
+fn windows_of_which_a_record_is_in_several_count_none() {
+    for form in [
+        "HOP(raw_s, at, INTERVAL '3' SECOND, INTERVAL '6' SECOND)",
+        "CUMULATE(raw_s, at, INTERVAL '3' SECOND, INTERVAL '6' SECOND)",
+    ] {
+        for query in [
+            format!("SELECT window_end, k, count(*) AS c FROM {form} GROUP BY window_end, k"),
+            format!("SELECT window_end, k FROM {form}"),
+        ] {
+            assert!(all_late(&query).is_empty(), "{query}");
+        }
+    }
+    let one = "SELECT window_end, k FROM HOP(raw_s, at, INTERVAL '6' SECOND, INTERVAL '6' SECOND)";
+    assert_eq!(late(one), 2);
+}
+
+/// They know no window that a single record is in.
+#[test]
+fn sessions_and_interval_joins_count_late_records_without_a_window() {
+    const SESSION: &str = "SELECT window_start, window_end, k, count(*) AS c FROM SESSION(raw_s PARTITION BY k, at, INTERVAL '3' SECOND) GROUP BY window_start, window_end, k";
+    assert_eq!(late_alone(SESSION), 2);
+    assert_eq!(late_alone(&format!("{SESSION} HAVING k = 'a'")), 1);
+    const NEAR: &str = "a.k = b.k AND b.at BETWEEN a.at AND a.at + INTERVAL '3' SECOND";
+    let join = format!("SELECT a.k, a.at, b.at AS then FROM raw_s a JOIN raw_s b ON {NEAR}");
+    assert_eq!(late_alone(&join), 4, "each side has both");
+    assert_eq!(late_alone(&format!("{join} WHERE a.j = 1 AND b.j = 1")), 2);
+    let unanswered = format!(
+        "SELECT a.k, a.at FROM raw_s a WHERE NOT EXISTS (SELECT 1 FROM raw_s b WHERE b.j > 1 AND {NEAR})"
+    );
+    assert_eq!(late_alone(&unanswered), 3);
+    let unbounded = "SELECT a.k, b.j FROM raw_s a JOIN raw_s b ON a.k = b.k AND a.at < b.at";
+    assert!(all_late(unbounded).is_empty(), "nothing is let go there");
 }
