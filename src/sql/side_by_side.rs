@@ -9,7 +9,7 @@
 //! own rule.
 
 use crate::plan::sql_name;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRewriter};
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
@@ -108,7 +108,7 @@ impl Settling<'_> {
             Expr::BinaryExpr(it) if is_comparison(it.op) => {
                 self.comparable(&it.left, &it.right)?;
                 let [left, right] = self
-                    .alike(vec![*it.left, *it.right])
+                    .compared(vec![*it.left, *it.right])
                     .try_into()
                     .expect("as many as before");
                 Expr::BinaryExpr(BinaryExpr::new(Box::new(left), it.op, Box::new(right)))
@@ -117,7 +117,7 @@ impl Settling<'_> {
                 self.comparable(&it.expr, &it.low)?;
                 self.comparable(&it.expr, &it.high)?;
                 let [expr, low, high] = self
-                    .alike(vec![*it.expr, *it.low, *it.high])
+                    .compared(vec![*it.expr, *it.low, *it.high])
                     .try_into()
                     .expect("as many as before");
                 Expr::Between(Between::new(
@@ -133,7 +133,7 @@ impl Settling<'_> {
                 }
                 let mut all = vec![*it.expr];
                 all.extend(it.list);
-                let mut all = self.alike(all).into_iter();
+                let mut all = self.compared(all).into_iter();
                 let expr = all.next().expect("as many as before");
                 Expr::InList(InList::new(Box::new(expr), all.collect(), it.negated))
             }
@@ -172,7 +172,7 @@ impl Settling<'_> {
             None => (None, whens),
             Some(of) => {
                 let compared = std::iter::once(*of).chain(whens);
-                let mut compared = self.alike(compared.collect()).into_iter();
+                let mut compared = self.compared(compared.collect()).into_iter();
                 (compared.next().map(Box::new), compared.collect())
             }
         };
@@ -197,32 +197,52 @@ impl Settling<'_> {
         if data_type.is_decimal() {
             return Ok((cast(expr, DataType::Float64), rows));
         }
-        if let Some(exact) = exact(&expr) {
-            return Ok((exact, rows));
+        if let Some(decimal) = as_written(&expr)
+            && have_room(&[decimal.get_type(self.schema)?, of_rows])
+        {
+            return Ok((decimal, rows));
         }
         let rows = with_doubles(Arc::unwrap_or_clone(rows), &[true])?;
         Ok((expr, Arc::new(rows)))
     }
 
-    /// The same values, of which none is a DECIMAL beside a DOUBLE.
+    /// The same values, of which none is a DECIMAL beside a DOUBLE; one of them becomes the result.
     fn alike(&self, values: Vec<Expr>) -> Vec<Expr> {
-        let types = values.iter().map(|it| it.get_type(self.schema));
+        self.of_one_kind(values, exact)
+    }
+
+    /// The same as for a result, for values that are compared with each other: a literal has no more digits than are written.
+    fn compared(&self, values: Vec<Expr>) -> Vec<Expr> {
+        self.of_one_kind(values, as_written)
+    }
+
+    fn of_one_kind(&self, values: Vec<Expr>, decimal: fn(&Expr) -> Option<Expr>) -> Vec<Expr> {
+        let types = |of: &[Expr]| -> Result<Vec<DataType>> {
+            of.iter().map(|it| it.get_type(self.schema)).collect()
+        };
         // Whatever has no type is refused further on.
-        let Ok(types) = types.collect::<Result<Vec<DataType>>>() else {
+        let Ok(of_values) = types(&values) else {
             return values;
         };
-        let decimals = types.iter().any(DataType::is_decimal);
-        let doubles = || values.iter().zip(&types).filter(|it| it.1.is_floating());
-        if !decimals || doubles().next().is_none() {
+        let has = |of: fn(&DataType) -> bool| of_values.iter().any(of);
+        if !has(DataType::is_decimal) || !has(DataType::is_floating) {
             return values;
         }
-        let all_exact = doubles().all(|it| exact(it.0).is_some());
-        let values = values.into_iter().zip(&types);
+        let exact = values.iter().zip(&of_values);
+        let exact = exact.map(|(it, data_type)| match data_type.is_floating() {
+            true => decimal(it),
+            false => Some(it.clone()),
+        });
+        if let Some(exact) = exact.collect::<Option<Vec<Expr>>>()
+            && types(&exact).is_ok_and(|it| have_room(&it))
+        {
+            return exact;
+        }
+        let values = values.into_iter().zip(&of_values);
         values
-            .map(|(it, data_type)| match all_exact {
-                true if data_type.is_floating() => exact(&it).unwrap_or(it),
-                false if data_type.is_decimal() => cast(it, DataType::Float64),
-                true | false => it,
+            .map(|(it, data_type)| match data_type.is_decimal() {
+                true => cast(it, DataType::Float64),
+                false => it,
             })
             .collect()
     }
@@ -259,32 +279,65 @@ fn meet(left: &DataType, right: &DataType) -> bool {
     left.is_decimal() && right.is_floating() || left.is_floating() && right.is_decimal()
 }
 
-/// A literal of a floating-point number as the decimal one that is written; nothing for other expressions, and for numbers with more digits.
+/// Whether all DECIMALs among these have room in one type.
+fn have_room(types: &[DataType]) -> bool {
+    let (mut before_point, mut behind_point) = (0, 0);
+    for it in types {
+        if let DataType::Decimal128(precision, scale) = it {
+            before_point = before_point.max(i16::from(*precision) - i16::from(*scale));
+            behind_point = behind_point.max(i16::from(*scale));
+        }
+    }
+    before_point + behind_point <= i16::from(DECIMAL128_MAX_PRECISION)
+}
+
+/// A literal of a floating-point number as the decimal one that is written, with the digits that a DECIMAL has beside a literal; nothing for other
+/// expressions, and for numbers with more digits.
 fn exact(expr: &Expr) -> Option<Expr> {
-    let value = match expr {
-        Expr::Literal(ScalarValue::Float64(Some(value)), _) => value,
-        Expr::Negative(of) => return Some(Expr::Negative(Box::new(exact(of)?))),
-        _ => return None,
-    };
-    // The shortest text that is read as this number: never with an exponent.
-    let text = value.to_string();
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => (-1, digits),
-        None => (1, text.as_str()),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let (sign, whole, fraction) = digits_of(expr)?;
     if LITERAL_DIGITS < whole.len() || LITERAL_DIGITS < fraction.len() {
         return None;
     }
-    let number: i128 = format!("{whole}{fraction:0<LITERAL_DIGITS$}")
+    let number: i128 = format!("{sign}{whole}{fraction:0<LITERAL_DIGITS$}")
         .parse()
         .ok()?;
     let (precision, scale) = (2 * LITERAL_DIGITS as u8, LITERAL_DIGITS as i8);
-    Some(lit(ScalarValue::Decimal128(
-        Some(sign * number),
-        precision,
-        scale,
-    )))
+    Some(lit(ScalarValue::Decimal128(Some(number), precision, scale)))
+}
+
+/// The same with no more digits than are written.
+fn as_written(expr: &Expr) -> Option<Expr> {
+    let (sign, whole, fraction) = digits_of(expr)?;
+    let digits = whole.trim_start_matches('0').len() + fraction.len();
+    let precision = u8::try_from(digits.max(1)).ok()?;
+    if DECIMAL128_MAX_PRECISION < precision {
+        return None;
+    }
+    let scale = i8::try_from(fraction.len()).ok()?;
+    let number = format!("{sign}{whole}{fraction}").parse().ok()?;
+    Some(lit(ScalarValue::Decimal128(Some(number), precision, scale)))
+}
+
+/// The sign of a literal of a floating-point number, and its digits before and behind the point, as few as are read as this number.
+fn digits_of(expr: &Expr) -> Option<(&'static str, String, String)> {
+    let (is_negated, literal) = match expr {
+        Expr::Negative(of) => (true, &**of),
+        other => (false, other),
+    };
+    let Expr::Literal(ScalarValue::Float64(Some(value)), _) = literal else {
+        return None;
+    };
+    if !value.is_finite() {
+        return None;
+    }
+    // Never with an exponent.
+    let text = value.abs().to_string();
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let sign = match is_negated != value.is_sign_negative() {
+        true => "-",
+        false => "",
+    };
+    Some((sign, whole.to_owned(), fraction.to_owned()))
 }
 
 /// Refuses to compare a text with a number.
@@ -501,6 +554,23 @@ mod tests {
                 "0.300000000000000, 1234567.891000000000000",
             ),
             ("SELECT coalesce(nullif(d, 0.3), 1e-20) FROM s", "1e-20"),
+            // With as many digits as there is room for.
+            (
+                "SELECT CAST('9999999999999999999999999999.5' AS DECIMAL(38, 10)) > 0.25 FROM s",
+                "true",
+            ),
+            (
+                "SELECT CAST('99999999.99' AS DECIMAL(10, 2)) BETWEEN 99999999.99 AND 1e16 FROM s",
+                "true",
+            ),
+            (
+                "SELECT CASE CAST('-99999999.99' AS DECIMAL(10, 2)) WHEN -99999999.99 THEN 1 END FROM s",
+                "1",
+            ),
+            (
+                "SELECT d < 1e40 AND d > 1e-40 AND d <> 'NaN'::double FROM s",
+                "true",
+            ),
         ] {
             assert_eq!(value(query).as_deref(), Ok(expected), "{query}");
         }
