@@ -59,6 +59,7 @@ pub mod in_force;
 mod json;
 mod json_edited;
 mod json_made;
+mod lengths;
 mod mode;
 mod numbers;
 mod of_bytes;
@@ -163,6 +164,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     all.extend(familiar::all());
     all.extend(json::all());
     all.extend(json_made::all());
+    all.extend(lengths::all());
     all.extend(of_bytes::all());
     all.extend(zones::all());
     let rowwise = json_edited::all()
