@@ -70,7 +70,18 @@ fn is_planned(plan: &LogicalPlan) -> bool {
             is_understood &= !conditions.any(loses_null);
             is_understood &= !(it.predicate.contains_outer() && is_of_all_rows(&it.input));
         }
-        Ok(TreeNodeRecursion::Continue)
+        // The planner pulls a condition of the outer row above window functions, which then have the rows of all outer rows.
+        if let LogicalPlan::Window(it) = node {
+            is_understood &= free(&it.input).is_ok_and(|it| it.is_empty());
+        }
+        if let LogicalPlan::Join(it) = node {
+            is_understood &= !loses_unmatched(it);
+            is_understood &= !(outer::left_of_lateral(node, 1).is_some() && mixes_up(&it.right));
+        }
+        node.apply_expressions(|it| {
+            is_understood &= !it.exists(|it| Ok(is_of_no_rows(it)))?;
+            Ok(TreeNodeRecursion::Continue)
+        })
     });
     is_understood && is_joined(plan)
 }
@@ -84,6 +95,55 @@ fn is_of_all_rows(plan: &LogicalPlan) -> bool {
         LogicalPlan::Filter(it) => is_of_all_rows(&it.input),
         _ => false,
     }
+}
+
+/// Whether a sub-query has a row even of no rows, and the planner, which joins, finds none.
+fn is_of_no_rows(expr: &Expr) -> bool {
+    match expr {
+        Expr::Exists(Exists { subquery, .. }) | Expr::InSubquery(InSubquery { subquery, .. }) => {
+            is_of_all_rows(&subquery.subquery) && is_correlated(&subquery.subquery)
+        }
+        _ => false,
+    }
+}
+
+/// Whether rows without a match would be lost: the planner takes conditions of the outer row out of an outer join as out of any other.
+fn loses_unmatched(join: &Join) -> bool {
+    let depends = |side: &LogicalPlan| {
+        let outer = free(side);
+        !outer.is_ok_and(|it| it.iter().all(|it| join.left.schema().has_column(it)))
+    };
+    let of_condition = join.filter.as_ref().is_some_and(Expr::contains_outer);
+    match join.join_type {
+        JoinType::Inner => false,
+        JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => {
+            of_condition || depends(&join.right)
+        }
+        JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => {
+            of_condition || depends(&join.left)
+        }
+        JoinType::Full => of_condition || depends(&join.left) || depends(&join.right),
+    }
+}
+
+/// Whether a condition of the outer row has two columns of one name: of a LATERAL sub-query the planner takes both for the first.
+fn mixes_up(lateral: &LogicalPlan) -> bool {
+    let mut found = false;
+    // It never fails.
+    let _ = lateral.apply(|node| {
+        if let LogicalPlan::Filter(it) = node {
+            let conditions = split_conjunction(&it.predicate).into_iter();
+            let outer = conditions.filter(|it| it.contains_outer());
+            let mut columns: Vec<&Column> = outer.flat_map(Expr::column_refs).collect();
+            columns.sort();
+            columns.dedup();
+            let mut names: Vec<&str> = columns.iter().map(|it| it.name()).collect();
+            names.sort_unstable();
+            found |= names.windows(2).any(|it| it[0] == it[1]);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found
 }
 
 /// Whether it matters in a condition that the planner knows no NULL of an IN that stands below something else.

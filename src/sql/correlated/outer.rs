@@ -87,7 +87,7 @@ fn has_column(node: &LogicalPlan, column: &Column) -> bool {
 }
 
 /// The left side of a join whose right side, the input at this place, may have its columns.
-fn left_of_lateral(plan: &LogicalPlan, at: usize) -> Option<&LogicalPlan> {
+pub fn left_of_lateral(plan: &LogicalPlan, at: usize) -> Option<&LogicalPlan> {
     let LogicalPlan::Join(join) = plan else {
         return None;
     };

@@ -89,6 +89,37 @@ fn sub_queries_that_depend_on_outer_rows_have_the_rows_that_they_mean() {
             "SELECT k, v, v IN (SELECT v FROM b WHERE b.k = a.k) AS t, v NOT IN (SELECT v FROM c WHERE c.k >= a.k) AS f FROM a",
             "- 40 false true, 1 10 true true, 2 - - -, 2 20 true false, 3 30 false true",
         ),
+        // Windows over the rows of one outer row.
+        (
+            "SELECT a.k, a.v, l.n FROM a JOIN LATERAL (SELECT v, row_number() OVER (ORDER BY v) AS n FROM b WHERE b.k = a.k) l ON l.v = a.v",
+            "1 10 1, 2 20 1",
+        ),
+        (
+            "SELECT k, v FROM a WHERE v IN (SELECT max(v) OVER () FROM b WHERE b.k = a.k)",
+            "2 20",
+        ),
+        // Rows without a match, where a side of the join depends on the outer row.
+        (
+            "SELECT k, v, (SELECT count(*) FROM b LEFT JOIN c ON b.k = c.k AND c.v = a.v) AS n FROM a",
+            "- 40 5, 1 10 5, 2 - 5, 2 20 5, 3 30 5",
+        ),
+        (
+            "SELECT k, v, (SELECT count(*) FROM b LEFT JOIN (SELECT k FROM c WHERE c.v = a.v) x ON b.k = x.k WHERE b.k = 1) AS n FROM a",
+            "- 40 2, 1 10 2, 2 - 2, 2 20 2, 3 30 2",
+        ),
+        (
+            "SELECT a.k, a.v, l.v AS w FROM a JOIN LATERAL (SELECT b.v FROM b FULL JOIN c ON b.k = c.k AND b.v = c.v WHERE coalesce(b.k, c.k) = a.k) l ON true",
+            "1 10 10, 1 10 11, 2 - -, 2 - -, 2 - 20, 2 20 -, 2 20 -, 2 20 20",
+        ),
+        // An aggregate of no rows is a row.
+        (
+            "SELECT k, v FROM a WHERE NOT EXISTS (SELECT 1 FROM b WHERE b.k = a.k HAVING count(*) = 0)",
+            "1 10, 2 -, 2 20",
+        ),
+        (
+            "SELECT k, v FROM a WHERE 0 IN (SELECT count(*) FROM b WHERE b.k = a.k)",
+            "- 40, 3 30",
+        ),
         // Of the outer row, two queries up.
         (
             "SELECT k, v FROM a WHERE v IN (SELECT v FROM b WHERE k IN (SELECT k FROM c WHERE c.v = a.v))",
