@@ -905,6 +905,11 @@ fn aggregate(expr: &Expr, field: &Field, exprs: &mut Vec<Expr>) -> Result<Aggreg
                 "{name}(DISTINCT …) is not maintained; only count(DISTINCT …) is"
             ));
         }
+        ("sum" | "avg", _) if !field.data_type().is_numeric() => {
+            return Err(format!(
+                "{name} of intervals is not maintained; take {name}(extract(epoch FROM …)), which is in seconds"
+            ));
+        }
         ("sum", _) => Function::Sum,
         ("avg", _) => Function::Avg,
         // A NULL within has a place of its own in every system's order.
