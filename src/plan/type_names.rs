@@ -53,9 +53,9 @@ fn with_word(text: &str, word: &str, other: &str) -> String {
     let mut parts = text.split(word);
     let mut changed = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let stands_alone =
-            !changed.ends_with(of_word) && !(word.ends_with(of_word) && part.starts_with(of_word));
-        changed.push_str(if stands_alone { other } else { word });
+        let is_part =
+            changed.ends_with(of_word) || word.ends_with(of_word) && part.starts_with(of_word);
+        changed.push_str(if is_part { word } else { other });
         changed.push_str(part);
     }
     changed
