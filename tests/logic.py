@@ -123,7 +123,10 @@ CREATE {read} {self.name} AS SELECT {", ".join(self.columns)} FROM {self.name}_l
 """
 
     def records(self, with_history):
-        """Lines of partitions, which add up to the rows. Versions of a row are in one partition, the last one last."""
+        """Lines of partitions, which add up to the rows. Versions of a row are in one partition, the last one last.
+
+        A file that begins another one is taken for a copy of it, so each line has a field with its place, which nobody reads.
+        """
         partitions = [[] for _ in range(PARTITIONS)]
         for row in self.rows:
             versions = [row]
@@ -136,6 +139,10 @@ CREATE {read} {self.name} AS SELECT {", ".join(self.columns)} FROM {self.name}_l
                 row = self.other(random.choice(self.rows)) | {self.key: key}
                 gone = row | {"_deleted": True}
                 self.scatter(random.choice(partitions), random.choice([[row, gone], [row, self.other(row), gone], [gone]]))
+        places = ((partition, at) for partition, lines in enumerate(partitions) for at, _ in enumerate(lines))
+        for partition, at in places:
+            place = json.dumps(f"{partition}-{at}")
+            partitions[partition][at] = partitions[partition][at][:-1] + f', "_place": {place}}}'
         return partitions
 
     def other(self, row):
