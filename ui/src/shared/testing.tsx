@@ -11,7 +11,7 @@ import {
   Outlet,
   RouterProvider,
 } from '@tanstack/react-router';
-import { act, cleanup, render, screen } from '@testing-library/react';
+import { act, cleanup, configure, render, screen } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import type { ReactNode } from 'react';
 import { afterEach, expect, vi } from 'vitest';
@@ -22,6 +22,9 @@ import { topicKey } from '../api/topics';
 import type { StreamEvent } from '../api/wire';
 import { LiveProvider } from './live';
 import { readSearch, type Search } from './search';
+
+// What comes late on a machine that does other things is waited for; each test has a limit of its own.
+configure({ asyncUtilTimeout: 10_000 });
 
 /** What was asked of the server. */
 export interface Asked {
