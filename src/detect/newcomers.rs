@@ -12,7 +12,7 @@
 //! - **How rare a total is** is what is so expected in a window: the newcomers of a day times the share of them with such a total. Their totals are counted in bins, four to a doubling; beyond the largest one the tail is exponential in the square
 //!   root of a total, with the mean of those that were there and of a few that were not (`PRIOR`). That fitted totals of first hours of endpoints, agents and clients best.
 //! - **What comes back is not new**: a key that was forgotten and is loud again within eight days, as a job that runs once a day.
-//! - **What is told is not learned**, for the first two of a day: a second release on one day is told as well. Behind them many new keys are usual.
+//! - **Reported keys are not learned**, for the first two of a day: a second release on one day is reported as well. After them many new keys are usual.
 //!
 //! The parts of a window add up and can be taken back, so it does not matter which worker counts which key, nor in which order records come.
 
@@ -32,7 +32,7 @@ const DAY_US: i64 = 86_400_000_000;
 const PRIOR: (f64, f64) = (5.0, 0.5);
 /// Such a share of the accepted false alerts is for newcomers.
 const BUDGET_SHARE: f64 = 0.1;
-/// So many of a day that are told are not learned.
+/// So many reported keys of a day are left out of what is learned.
 const UNLEARNED_MAX: u32 = 2;
 /// A key that was loud when it came is no newcomer for so many days.
 const REMEMBERED_DAYS: i64 = 8;
@@ -77,7 +77,7 @@ impl Presence {
 /// What a key brought in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Came {
-    /// In windows since its first one.
+    /// In windows since its first one; it stops at the greatest number, which is older than any day.
     pub age: u32,
     pub records: u32,
     /// The records of its first hour, up to this window.
@@ -216,7 +216,7 @@ struct Hour {
     all: i64,
     /// Of keys that came in it: how many have a total of which bin.
     bins: BTreeMap<u8, i64>,
-    /// And how many more were told, and are not in there.
+    /// How many more were reported, and are left out of the bins.
     unlearned: u32,
 }
 
@@ -550,7 +550,7 @@ mod tests {
         assert!(told.iter().all(|it| it.0 < 3 * DAY), "{told:?}");
     }
 
-    /// Two on one day are told, each as if the other were not there; the fourth of as many is usual.
+    /// Two on one day are reported, each as if the other were not there; the fourth of as many is usual.
     #[test]
     fn many_on_one_day_become_usual() {
         let mut traffic = Traffic::steady();
@@ -579,7 +579,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
-        /// Whoever counts which key, in whichever order, with what is taken back, and wherever the fold is stored and read again.
+        /// Whichever worker counts which key, in any order, with retractions, and wherever the fold is stored and restored.
         #[test]
         fn parts_in_any_order_are_the_whole(seed in 0..1_000_u64, stop in DAY..4 * DAY) {
             let mut random = Random::new(seed);

@@ -3,7 +3,7 @@
 
 use super::alarms::shown;
 use super::oracle::{
-    Random, Scenario, Subject, check_cases, input_of, lake_after, runtime, small_record,
+    Lake, Random, Scenario, Subject, check_cases, input_of, lake_after, runtime, small_record,
 };
 use super::queries::sources;
 use std::collections::VecDeque;
@@ -60,23 +60,31 @@ fn detectors_equal_a_batch() {
     check_cases(&subject(), 12, 500);
 }
 
-/// What the law holds for is not empty: there are anomalies, incidents that are over and such that are not.
-#[test]
-fn something_is_detected() {
-    let subject = subject();
+/// What is in the lake after runs of 900 records with different numbers of processes and workers.
+fn lake_of_three_runs(subject: &Subject) -> Lake {
     let scenario = Scenario {
         seed: 3,
         records: 900,
         partitions: 3,
         runs: vec![(1, 2), (2, 1), (1, 1)],
     };
-    let lake = lake_after(&subject, &scenario);
-    let rows = |view: &str| -> Vec<Row> {
-        let views = subject.dataflow.views.iter();
-        let number = views.enumerate().find(|it| it.1.name == view).unwrap().0;
-        let open = lake.open[number].values().flatten();
-        lake.sealed[number].iter().chain(open).cloned().collect()
-    };
+    lake_after(subject, &scenario)
+}
+
+/// All rows of a view, of closed windows and open ones.
+fn rows_of(subject: &Subject, lake: &Lake, view: &str) -> Vec<Row> {
+    let mut views = subject.dataflow.views.iter();
+    let number = views.position(|it| it.name == view).unwrap();
+    let open = lake.open[number].values().flatten();
+    lake.sealed[number].iter().chain(open).cloned().collect()
+}
+
+/// What the law holds for is not empty: there are anomalies, incidents that are over and such that are not.
+#[test]
+fn something_is_detected() {
+    let subject = subject();
+    let lake = lake_of_three_runs(&subject);
+    let rows = |view: &str| rows_of(&subject, &lake, view);
     let column = |view: &str, name: &str| {
         let view = subject.dataflow.view(view).unwrap();
         view.plan.schema().index_of(name).unwrap()
@@ -160,22 +168,14 @@ fn new_keys_equal_a_batch() {
 #[test]
 fn new_keys_are_detected() {
     let subject = subject_of_newcomers();
-    let scenario = Scenario {
-        seed: 3,
-        records: 900,
-        partitions: 3,
-        runs: vec![(1, 2), (2, 1), (1, 1)],
-    };
-    let lake = lake_after(&subject, &scenario);
+    let lake = lake_of_three_runs(&subject);
     for detector in ["of_new", "of_hours"] {
-        let views = &subject.dataflow.views;
-        let number = views.iter().position(|it| it.name == detector).unwrap();
-        let schema = views[number].plan.schema();
+        let schema = subject.dataflow.view(detector).unwrap().plan.schema();
         let column = |name: &str| schema.index_of(name).unwrap();
         let (metric, is_anomaly) = (column("metric"), column("is_anomaly"));
-        let open = lake.open[number].values().flatten();
-        let rows = lake.sealed[number].iter().chain(open);
+        let rows = rows_of(&subject, &lake, detector);
         let new: Vec<&Row> = rows
+            .iter()
             .filter(|it| it.0[metric] == Value::Text("new".into()))
             .collect();
         let anomalies = new
