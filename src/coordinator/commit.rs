@@ -759,7 +759,7 @@ pub(super) fn over(
 
 /// Whether the bucket or window of a record is still open.
 pub(super) fn is_open(record: &StateRecord, over: &HashMap<String, Over>) -> bool {
-    let Some(over) = over.get(&record.operator) else {
+    let Some(over) = over.get(&*record.operator) else {
         return true;
     };
     match &record.content {

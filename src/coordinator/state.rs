@@ -49,7 +49,7 @@ pub(super) struct Sum {
 
 impl Sum {
     pub fn add(&mut self, record: StateRecord) {
-        let operator = record.operator.as_str();
+        let operator = &*record.operator;
         match record.content {
             StateContent::Row(row, diff) => {
                 let rows = list_of(&mut self.rows, operator);
@@ -185,8 +185,9 @@ fn of_each<T>(
     content: fn(T) -> Option<StateContent>,
 ) -> impl Iterator<Item = StateRecord> {
     all.into_iter().flat_map(move |(operator, all)| {
+        let operator: Arc<str> = operator.into();
         all.into_iter().filter_map(content).map(move |content| {
-            let operator = operator.clone();
+            let operator = Arc::clone(&operator);
             StateRecord { operator, content }
         })
     })
@@ -385,7 +386,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<StateRecord>, Error> {
     let mut counts = Vec::new();
     for frame in 0..file.frames.len() {
         counts.push(file.read(frame, |operator, content, _| {
-            let operator = operator.to_owned();
+            let operator = operator.into();
             records.push(StateRecord { operator, content });
         })?);
     }
@@ -479,7 +480,7 @@ mod tests {
 
     fn record(key: i64, records: i64) -> StateRecord {
         StateRecord {
-            operator: "v".to_owned(),
+            operator: "v".into(),
             content: StateContent::Group(Partial {
                 key: Row([Value::Int(key)].into()),
                 bucket: key % 3,
@@ -538,7 +539,7 @@ mod tests {
     fn long(key: i64) -> StateRecord {
         let text = format!("{key}{}", "x".repeat(FRAME_BYTES / 4));
         StateRecord {
-            operator: "top".to_owned(),
+            operator: "top".into(),
             content: StateContent::Row(Row([Value::Text(text.into())].into()), key),
         }
     }
@@ -594,11 +595,11 @@ mod tests {
         let mut manifest = Manifest::empty("d");
         for (number, range) in [0..100, 50..150, 100..101].into_iter().enumerate() {
             let row = StateRecord {
-                operator: "top".to_owned(),
+                operator: "top".into(),
                 content: StateContent::Row(Row([Value::Int(7)].into()), 1),
             };
             let packed = |diff| StateRecord {
-                operator: "join".to_owned(),
+                operator: "join".into(),
                 content: StateContent::Packed(PackedRow {
                     bytes: vec![1, 2, 3],
                     end_us: Some(9),
@@ -623,7 +624,7 @@ mod tests {
                     .collect(),
             };
             wanted.push(StateRecord {
-                operator: "top".to_owned(),
+                operator: "top".into(),
                 content: StateContent::Row(Row([Value::Int(7)].into()), number as i64 + 1),
             });
             wanted.push(packed(2 * (number as i64 + 1)));
@@ -639,11 +640,11 @@ mod tests {
         let store = Store::open(folder.path().to_str().unwrap()).unwrap();
         let mut manifest = Manifest::empty("d");
         let row = |key: i64, diff| StateRecord {
-            operator: "top".to_owned(),
+            operator: "top".into(),
             content: StateContent::Row(Row([Value::Int(key)].into()), diff),
         };
         let packed = |key: u8, diff| StateRecord {
-            operator: "join".to_owned(),
+            operator: "join".into(),
             content: StateContent::Packed(PackedRow {
                 bytes: vec![key],
                 end_us: None,

@@ -166,7 +166,7 @@ pub struct CommitReport {
     /// The last one before the engine stops.
     pub last: bool,
     pub progress: Vec<SourceProgress>,
-    pub state: Vec<StateRecord>,
+    pub state: StateLog,
     /// Clocks of all sources after the commit's epoch, from worker 0: what a restart goes on from.
     pub clocks: BTreeMap<String, ClockState>,
     /// What the clocks showed at the commit's epoch, from worker 0: what its views were computed with.
@@ -217,8 +217,8 @@ pub struct Published {
 /// A piece of what a stateful operator took in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StateRecord {
-    /// The aggregation or top-k it belongs to.
-    pub operator: String,
+    /// The name of the operator it belongs to: one for all its records, of which there may be millions.
+    pub operator: Arc<str>,
     pub content: StateContent,
 }
 
@@ -227,6 +227,40 @@ pub enum StateContent {
     Group(Partial),
     Row(Row, i64),
     Packed(PackedRow),
+}
+
+/// Records in the order in which operators took them in. They lie in pieces, since a list of millions that grows is copied again and again.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct StateLog(Vec<Vec<StateRecord>>);
+
+impl StateLog {
+    const PIECE: usize = 512;
+
+    pub fn push(&mut self, record: StateRecord) {
+        match self.0.last_mut() {
+            Some(piece) if piece.len() < Self::PIECE => piece.push(record),
+            Some(_) => {
+                let mut piece = Vec::with_capacity(Self::PIECE);
+                piece.push(record);
+                self.0.push(piece);
+            }
+            None => self.0.push(vec![record]),
+        }
+    }
+
+    /// Adds all of another one.
+    pub fn append(&mut self, mut other: StateLog) {
+        self.0.append(&mut other.0);
+    }
+}
+
+impl IntoIterator for StateLog {
+    type Item = StateRecord;
+    type IntoIter = std::iter::Flatten<std::vec::IntoIter<Vec<StateRecord>>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter().flatten()
+    }
 }
 
 /// A row in bytes, as operators that keep rows whole have it.

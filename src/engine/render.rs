@@ -384,7 +384,7 @@ impl<'s> Render<'_, 's> {
                     order,
                     *skip,
                     *limit,
-                    operator,
+                    operator.into(),
                     self.epochs.boot,
                     restored,
                     &self.shared,

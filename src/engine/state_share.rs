@@ -7,6 +7,7 @@ use foldhash::fast::FixedState;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Which worker keeps what: the hash of a key modulo the number of all workers, as the dataflow's exchanges have it.
 #[derive(Clone, Debug)]
@@ -232,8 +233,9 @@ fn listed<L, T, I: Iterator<Item = T>>(
     content: fn(T) -> StateContent,
 ) -> impl Iterator<Item = StateRecord> {
     let of_operator = move |(operator, all): (String, L)| {
+        let operator: Arc<str> = operator.into();
         list(all).map(move |it| StateRecord {
-            operator: operator.clone(),
+            operator: Arc::clone(&operator),
             content: content(it),
         })
     };
@@ -267,7 +269,7 @@ mod tests {
             ]
         });
         let records = contents.enumerate().map(|(number, content)| StateRecord {
-            operator: format!("v{}", number % 2),
+            operator: format!("v{}", number % 2).into(),
             content,
         });
         records.collect()

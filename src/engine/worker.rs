@@ -393,7 +393,9 @@ impl Exit<'_> {
         let later = shared.captured.split_off(&(commit.0 + 1));
         let captured = std::mem::replace(&mut shared.captured, later);
         drop(shared);
-        report.state = captured.into_values().flatten().collect();
+        captured
+            .into_values()
+            .for_each(|it| report.state.append(it));
         if self.place.index == 0 {
             let state = |it: &SharedClock| it.borrow().state_before(commit.0 + 1).clone();
             report.clocks = self

@@ -382,7 +382,7 @@ fn parquet_of_columns() -> Vec<u8> {
 #[test]
 fn seeds_of_bytes_of_ours_are_written_when_asked_for() {
     let record = |content| StateRecord {
-        operator: "v".to_owned(),
+        operator: "v".into(),
         content,
     };
     let row = |values: Vec<Value>| Row(values.into());

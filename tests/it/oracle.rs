@@ -793,7 +793,7 @@ pub(super) fn take(lake: &mut Lake, handed: &Handed, epoch: Epoch) {
             lake.offsets
                 .advance(progress.partition, progress.next.clone());
         }
-        lake.state.extend(report.state.iter().cloned());
+        lake.state.extend(report.state.clone());
         if !report.clocks.is_empty() {
             lake.clocks.clone_from(&report.clocks);
             lake.event_times.clone_from(&report.event_times);

@@ -782,7 +782,7 @@ fn records_of_an_interval_join_end() {
             *all += 1;
         }
     }
-    let sides: Vec<&String> = ends.keys().collect();
+    let sides: Vec<&str> = ends.keys().map(|it| &**it).collect();
     assert_eq!(sides, ["near.join0-left", "near.join0-right"]);
     assert!(
         ends.values().all(|(ended, all)| 50 < *all && ended == all),
@@ -797,9 +797,7 @@ fn rows_beyond_the_greatest_rank_are_not_kept() {
     let (dataflow, lake) = after_runs(VIEW);
     let mut kept: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
     for record in lake.state {
-        if let ("newest.group0", StateContent::Packed(row)) =
-            (record.operator.as_str(), record.content)
-        {
+        if let ("newest.group0", StateContent::Packed(row)) = (&*record.operator, record.content) {
             *kept.entry(row.bytes).or_default() += row.diff;
         }
     }

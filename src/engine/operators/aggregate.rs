@@ -170,6 +170,8 @@ struct Groups {
     aggregation: Arc<Aggregation>,
     schema: SchemaRef,
     view: String,
+    /// The name under which its state is stored.
+    id: Arc<str>,
     boot: u64,
     shared: Rc<RefCell<Shared>>,
     /// By the end of their window; all together if they have none.
@@ -207,6 +209,7 @@ impl Groups {
             aggregation: Arc::clone(aggregation),
             schema: Arc::clone(schema),
             view: view.to_owned(),
+            id: aggregation.id.as_str().into(),
             boot: epochs.boot,
             shared: Rc::clone(shared),
             tables: BTreeMap::new(),
@@ -484,7 +487,7 @@ impl Groups {
         let content = StateContent::Group(partial);
         self.shared
             .borrow_mut()
-            .capture(self.epoch, &self.aggregation.id, content);
+            .capture(self.epoch, &self.id, content);
     }
 
     /// A group takes this in, in the epoch of now.

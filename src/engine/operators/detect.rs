@@ -158,7 +158,7 @@ pub(in crate::engine) fn detect<'s>(
                 }
             });
     let keys = Keys {
-        names: state_names(detection),
+        names: state_names(detection).map(Arc::from),
         windows: detection.windows(),
         detection: Arc::clone(detection),
         boot,
@@ -233,7 +233,7 @@ pub(super) fn as_changes<'s>(
 /// The keys of one worker.
 struct Keys {
     /// Of their stored state.
-    names: [String; 2],
+    names: [Arc<str>; 2],
     detection: Arc<Detection>,
     windows: Windows,
     boot: u64,

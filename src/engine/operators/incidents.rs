@@ -59,6 +59,7 @@ pub(in crate::engine) fn incidents<'s>(
         }
     });
     let subjects = Subjects {
+        id: spec.id.as_str().into(),
         spec: Arc::clone(spec),
         boot,
         shared: Rc::clone(shared),
@@ -77,6 +78,8 @@ pub(in crate::engine) fn incidents<'s>(
 
 /// Keys and metrics of one worker that are not quiet.
 struct Subjects {
+    /// The name under which its state is stored.
+    id: Arc<str>,
     spec: Arc<IncidentSpec>,
     boot: u64,
     shared: Rc<RefCell<Shared>>,
@@ -232,9 +235,7 @@ impl Subjects {
     fn store(&self, epoch: u64, row: &Row, diff: i64) {
         if self.boot < epoch {
             let content = StateContent::Row(row.clone(), diff);
-            self.shared
-                .borrow_mut()
-                .capture(epoch, &self.spec.id, content);
+            self.shared.borrow_mut().capture(epoch, &self.id, content);
         }
     }
 }

@@ -218,6 +218,7 @@ pub(super) fn taken_in<'s>(
     };
     let boot = epochs.boot;
     let shared = Rc::clone(shared);
+    let operator: Arc<str> = operator.into();
     let store = move |epoch: u64, row: &[u8], end_us: Option<i64>, diff: isize| {
         if !is_stored || epoch <= boot {
             return;

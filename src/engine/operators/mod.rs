@@ -44,7 +44,7 @@ pub use temporal::temporal_state_names;
 pub(super) use top_k::{candidates, top_k};
 pub(super) use unnest::unnest;
 
-use super::{Control, SourceProgress, StateContent, StateRecord};
+use super::{Control, SourceProgress, StateContent, StateLog, StateRecord};
 use crate::engine::changes::Changes;
 use crate::engine::costs::Owners;
 use crate::engine::view_store::ViewStore;
@@ -152,7 +152,7 @@ pub(super) struct Shared {
     /// Records behind the watermark since it was last taken, by source.
     pub late: BTreeMap<String, u64>,
     /// What stateful operators took in, by epoch.
-    pub captured: BTreeMap<u64, Vec<StateRecord>>,
+    pub captured: BTreeMap<u64, StateLog>,
     pub stores: Vec<Rc<RefCell<ViewStore>>>,
     /// Records that became dead letters because an expression failed, by epoch, source and partition.
     pub refused: BTreeMap<u64, BTreeMap<(usize, Partition), u64>>,
@@ -174,9 +174,9 @@ impl Shared {
         self.left_out.entry(relation.to_owned()).or_default()
     }
 
-    fn capture(&mut self, epoch: u64, operator: &str, content: StateContent) {
+    fn capture(&mut self, epoch: u64, operator: &Arc<str>, content: StateContent) {
         let record = StateRecord {
-            operator: operator.to_owned(),
+            operator: Arc::clone(operator),
             content,
         };
         self.captured.entry(epoch).or_default().push(record);

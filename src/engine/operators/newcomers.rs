@@ -82,7 +82,7 @@ pub(super) fn newcomers<'s>(
         }
     });
     let of_all = OfAllKeys {
-        name: state_name(detection),
+        name: state_name(detection).into(),
         detection: Arc::clone(detection),
         rule,
         boot,
@@ -114,7 +114,7 @@ pub(super) fn newcomers<'s>(
 /// The windows of all keys of a detector.
 struct OfAllKeys {
     /// Of its stored state.
-    name: String,
+    name: Arc<str>,
     detection: Arc<Detection>,
     rule: Rule,
     boot: u64,

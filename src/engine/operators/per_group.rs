@@ -67,6 +67,7 @@ pub(in crate::engine) fn per_group<'s>(
                     .expect("the key is of the output"),
             )),
             group: Arc::clone(group),
+            id: group.id.as_str().into(),
             view: view.to_owned(),
             epoch: Epoch(0),
             shared: Rc::clone(shared),
@@ -213,6 +214,8 @@ struct Computed {
     /// Of results.
     keys: Encoder,
     group: Arc<PerGroup>,
+    /// The name under which its state is stored.
+    id: Arc<str>,
     view: String,
     /// The one that is computed.
     epoch: Epoch,
@@ -328,7 +331,7 @@ impl Groups {
                     end_us: None,
                     diff: -(count as i64),
                 });
-                shared.capture(epoch, &self.computed.group.id, content);
+                shared.capture(epoch, &self.computed.id, content);
             }
             closing.note(&key, group, open);
             recount(&key, group, &mut self.held);

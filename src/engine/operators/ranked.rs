@@ -72,7 +72,8 @@ pub(in crate::engine) fn ranked<'s>(
         limit: ranking.limit,
     };
     let groups = shared.borrow_mut().owners.keep(Groups::default());
-    let (boot, id, shared) = (epochs.boot, group.id.clone(), Rc::clone(shared));
+    let (boot, shared) = (epochs.boot, Rc::clone(shared));
+    let id: Arc<str> = group.id.as_str().into();
     let changes = rows
         .inner
         .unary_frontier::<CapacityContainerBuilder<Changes>, _, _, _>(

@@ -9,6 +9,7 @@ use crate::plan::nullable;
 use arrow::datatypes::SchemaRef;
 use differential_dataflow::Hashable;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::Concatenate;
@@ -16,9 +17,9 @@ use timely::dataflow::operators::generic::Operator;
 
 /// Stored rows of a view as state to be shared out among the workers.
 pub(in crate::engine) fn as_state(view: &str, rows: Vec<Row>) -> impl Iterator<Item = StateRecord> {
-    let operator = operator(view);
+    let operator: Arc<str> = operator(view).into();
     rows.into_iter().map(move |row| StateRecord {
-        operator: operator.clone(),
+        operator: Arc::clone(&operator),
         content: StateContent::Row(row, 1),
     })
 }

@@ -100,7 +100,7 @@ pub(in crate::engine) fn temporal<'s>(
     });
     let timescale = temporal.time;
     let rows = Rows {
-        names: temporal_state_names(temporal),
+        names: temporal_state_names(temporal).map(Arc::from),
         keeps: temporal.keeps,
         boot,
         shared: Rc::clone(shared),
@@ -217,7 +217,7 @@ impl Keeps for Rows {
 /// The rows of one worker.
 struct Rows {
     /// Of their stored state.
-    names: [String; 2],
+    names: [Arc<str>; 2],
     keeps: bool,
     boot: u64,
     shared: Rc<RefCell<Shared>>,

@@ -18,6 +18,7 @@ use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
@@ -37,7 +38,7 @@ pub(in crate::engine) fn top_k<'s>(
     order: &[Order],
     skip: usize,
     limit: usize,
-    operator: String,
+    operator: Arc<str>,
     boot: u64,
     restored: Vec<(Row, i64)>,
     shared: &Rc<RefCell<Shared>>,
