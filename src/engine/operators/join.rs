@@ -10,8 +10,8 @@
 //! without a match. Where rows of both sides share a window, or bound each other's event time, they are let go when the watermark has passed what could
 //! still match: what that would take back is final, so the retraction ends at the edge of the join.
 
-use super::bounded_join::bounded_pairs;
-use super::keyed::{Closing, Form, Input, Keyed, keyed, taken_in, while_open};
+use super::bounded_join::{Given, bounded_pairs};
+use super::keyed::{Closing, Form, Input, Keyed, TakenIn, keyed, taken_in, while_open};
 use super::{ChangeStream, ClockStream, Refusal, RunEpochs, Shared, map};
 use crate::engine::changes::Changes;
 use crate::engine::costs::watched;
@@ -71,11 +71,19 @@ pub(in crate::engine) fn join<'s>(
     };
     if let (JoinKind::Inner, Some(window), Some((gate, ticks))) = (join.kind, join.window, &gate) {
         let (gate, ticks) = (gate.clone(), ticks.clone());
-        let side = |input: Input<'s>, keys: Vec<usize>, state: String, end: RowEnd| {
-            taken_in(input, form(join, keys), state, Some(end), epochs, shared)
-        };
-        let left = side(left, left_keys, of_left, window.left);
-        let right = side(right, right_keys, of_right, window.right);
+        let (left_form, right_form) = (form(join, left_keys), form(join, right_keys));
+        let (left_end, right_end) = (Some(window.left), Some(window.right));
+        let of = |is_left: bool| move |it: TakenIn<'_>| Given::new(&it, is_left);
+        let left = taken_in(left, left_form, of_left, left_end, epochs, shared, of(true));
+        let right = taken_in(
+            right,
+            right_form,
+            of_right,
+            right_end,
+            epochs,
+            shared,
+            of(false),
+        );
         let pairs = bounded_pairs(left, right, &shape, gate, ticks, epochs.boot, shared);
         return filtered(pairs);
     }

@@ -24,9 +24,7 @@ use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::Operator;
-use timely::dataflow::operators::vec::Map;
 use timely::progress::frontier::MutableAntichain;
 
 /// Rows with their key, which is none if a part of it is NULL and NULL matches nothing.
@@ -51,11 +49,13 @@ pub(super) struct Form {
     pub is_stored: bool,
 }
 
-/// A row behind the bytes that it is sorted by. Behind both stands where it begins; as each part tells its own end, these bytes sort as the two.
-pub(super) fn in_order(order: &[u8], row: &[u8]) -> Bytes {
+/// Writes a row behind the bytes that it is sorted by. Behind both stands where it begins; as each part tells its own end, these bytes sort as the two.
+pub(super) fn in_order(order: &[u8], row: &[u8], bytes: &mut Bytes) {
     let at = u32::try_from(order.len()).expect("a row has less than 4 GB");
-    // All at once, so that none of it is kept empty.
-    [order, row, &at.to_le_bytes()].concat()
+    bytes.clear();
+    for part in [order, row, &at.to_le_bytes()] {
+        bytes.extend_from_slice(part);
+    }
 }
 
 /// The parts of [`in_order`].
@@ -156,29 +156,45 @@ pub(super) fn keyed<'s>(
     epochs: &RunEpochs,
     shared: &Rc<RefCell<Shared>>,
 ) -> Keyed<'s> {
-    let end = closing.as_ref().map(|it| it.end);
-    let rows = taken_in(input, form, operator, end, epochs, shared);
+    let row = |it: &TakenIn<'_>| (it.key.map(<[u8]>::to_vec), it.row.to_vec());
     match closing {
-        Some(closing) => let_go(rows, closing, epochs.boot, shared),
-        None => rows
-            .map(|((row, _), epoch, diff)| (row, epoch, diff))
-            .as_collection(),
+        Some(closing) => {
+            let make = move |it: TakenIn<'_>| Some(((row(&it), it.end_us), it.epoch, it.diff));
+            let end = Some(closing.end);
+            let rows = taken_in(input, form, operator, end, epochs, shared, make);
+            let_go(rows, closing, epochs.boot, shared)
+        }
+        None => {
+            let make = move |it: TakenIn<'_>| Some((row(&it), it.epoch, it.diff));
+            taken_in(input, form, operator, None, epochs, shared, make).as_collection()
+        }
     }
 }
 
 /// A row with its key, and when it is let go, if ever.
-pub(super) type Ending = ((Option<Bytes>, Bytes), Option<i64>);
+type Ending = ((Option<Bytes>, Bytes), Option<i64>);
 
-/// Rows with their keys, and when they end; at first what was restored. News becomes part of the stored state.
-pub(super) fn taken_in<'s>(
+/// A row as it was taken in.
+pub(super) struct TakenIn<'a> {
+    /// None if a part of it is NULL and NULL matches nothing.
+    pub key: Option<&'a [u8]>,
+    pub row: &'a [u8],
+    /// When it is let go, if ever.
+    pub end_us: Option<i64>,
+    pub epoch: u64,
+    pub diff: isize,
+}
+
+/// What `make` makes of each row; at first of what was restored. News becomes part of the stored state.
+pub(super) fn taken_in<'s, T: 'static>(
     input: Input<'s>,
     form: Form,
     operator: String,
     end: Option<RowEnd>,
     epochs: &RunEpochs,
     shared: &Rc<RefCell<Shared>>,
-) -> StreamVec<'s, u64, (Ending, u64, isize)> {
-    type Builder = CapacityContainerBuilder<Vec<(Ending, u64, isize)>>;
+    make: impl Fn(TakenIn<'_>) -> Option<T> + 'static,
+) -> StreamVec<'s, u64, T> {
     let schema = nullable(&input.schema);
     let Form {
         key,
@@ -186,7 +202,6 @@ pub(super) fn taken_in<'s>(
         order,
         is_stored,
     } = form;
-    let is_ordered = order.is_some();
     let key_schema = Arc::new(schema.project(&key).expect("the key is of the side"));
     let (of_key, of_row) = (Encoder::new(&key_schema), Encoder::new(&schema));
     let restored = {
@@ -198,24 +213,6 @@ pub(super) fn taken_in<'s>(
         let encoder = Encoder::in_order(&schema, &order);
         (order, encoder)
     });
-    let encode = move |batch: &RecordBatch| -> Vec<(Option<Bytes>, Bytes)> {
-        let columns: Vec<ArrayRef> = key.iter().map(|it| batch.column(*it).clone()).collect();
-        let keys = of_key.encode(&columns, batch.num_rows());
-        let rows = match &of_order {
-            None => of_row.encode(batch.columns(), batch.num_rows()),
-            Some((order, encoder)) => {
-                let columns = order.iter().map(|it| batch.column(it.column).clone());
-                let orders = encoder.encoded(&columns.collect::<Vec<_>>());
-                let rows = of_row.encoded(batch.columns());
-                let of_row = |it: usize| in_order(orders.row(it), rows.row(it));
-                (0..batch.num_rows()).map(of_row).collect()
-            }
-        };
-        let has_null = |row: usize| !nulls_match && columns.iter().any(|it| it.is_null(row));
-        let keyed = keys.into_iter().zip(rows).enumerate();
-        let keyed = keyed.map(|(at, (key, row))| ((!has_null(at)).then_some(key), row));
-        keyed.collect()
-    };
     let boot = epochs.boot;
     let shared = Rc::clone(shared);
     let operator: Arc<str> = operator.into();
@@ -223,43 +220,63 @@ pub(super) fn taken_in<'s>(
         if !is_stored || epoch <= boot {
             return;
         }
-        let bytes = match is_ordered {
-            true => order_and_row(row).1.to_vec(),
-            false => row.to_vec(),
-        };
         let row = PackedRow {
-            bytes,
+            bytes: row.to_vec(),
             end_us,
             diff: diff as i64,
         };
         let content = StateContent::Packed(row);
         shared.borrow_mut().capture(epoch, &operator, content);
     };
+    let take = move |epoch: u64, changes: &Changes, give: &mut dyn FnMut(T)| {
+        let Some(batch) = changes.batch() else { return };
+        let ends = ends(batch, end);
+        let columns: Vec<ArrayRef> = key.iter().map(|it| batch.column(*it).clone()).collect();
+        let keys = of_key.encoded(&columns);
+        let rows = of_row.encoded(batch.columns());
+        let orders = of_order.as_ref().map(|(order, encoder)| {
+            let columns = order.iter().map(|it| batch.column(it.column).clone());
+            encoder.encoded(&columns.collect::<Vec<_>>())
+        });
+        let mut ordered = Bytes::new();
+        for (at, end_us) in ends.into_iter().enumerate() {
+            let has_null = !nulls_match && columns.iter().any(|it| it.is_null(at));
+            let diff = changes.diffs().map_or(1, |it| it[at] as isize);
+            store(epoch, rows.row(at), end_us, diff);
+            let row = match &orders {
+                None => rows.row(at),
+                Some(orders) => {
+                    in_order(orders.row(at), rows.row(at), &mut ordered);
+                    &ordered
+                }
+            };
+            let made = make(TakenIn {
+                key: (!has_null).then(|| keys.row(at)),
+                row,
+                end_us,
+                epoch,
+                diff,
+            });
+            made.into_iter().for_each(&mut *give);
+        }
+    };
+    type Builder<T> = CapacityContainerBuilder<Vec<T>>;
     input
         .rows
-        .unary::<Builder, _, _, _>(Pipeline, "Keyed", move |capability, _| {
+        .unary::<Builder<T>, _, _, _>(Pipeline, "Keyed", move |capability, _| {
             let mut initial = Some((capability.delayed(&boot), restored));
             move |input, output| {
-                let mut give = |at: Capability<u64>, epoch: u64, changes: &Changes| {
-                    let Some(batch) = changes.batch() else { return };
-                    let ends = ends(batch, end);
-                    let rows = encode(batch).into_iter().zip(ends).enumerate();
-                    let diff = |at: usize| changes.diffs().map_or(1, |it| it[at] as isize);
-                    output
-                        .session(&at)
-                        .give_iterator(rows.map(|(at, (row, end))| {
-                            store(epoch, &row.1, end, diff(at));
-                            ((row, end), epoch, diff(at))
-                        }));
-                };
                 if let Some((capability, restored)) = initial.take() {
-                    give(capability, boot, &restored);
+                    let mut output = output.session(&capability);
+                    take(boot, &restored, &mut |it| output.give(it));
                 }
                 input.for_each(|capability, changes| {
                     let changes = std::mem::take(changes);
                     let epoch = capability.least().copied().filter(|it| boot < *it);
                     if let Some(epoch) = epoch {
-                        give(capability.delayed(&epoch, 0), epoch, &changes);
+                        let capability = capability.delayed(&epoch, 0);
+                        let mut output = output.session(&capability);
+                        take(epoch, &changes, &mut |it| output.give(it));
                     }
                 });
             }

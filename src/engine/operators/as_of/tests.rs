@@ -7,7 +7,9 @@ use proptest::prelude::*;
 
 /// A row of one byte at a time of another.
 fn row(time: u8, row: u8) -> Bytes {
-    in_order(&[1, time], &[1, row])
+    let mut bytes = Bytes::new();
+    in_order(&[1, time], &[1, row], &mut bytes);
+    bytes
 }
 
 /// From the definition: the last right row, by time and then as a whole, whose time is before that of the left one.

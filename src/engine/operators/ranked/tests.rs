@@ -7,7 +7,9 @@ use proptest::prelude::*;
 
 /// A row of one byte, by an order of another; the row of several columns begins as bytes of columns do.
 fn row(order: u8, row: u8) -> OrderedRow {
-    in_order(&[1, order], &[1, row]).into()
+    let mut bytes = Vec::new();
+    in_order(&[1, order], &[1, row], &mut bytes);
+    bytes.into()
 }
 
 fn numbering(rank: Rank, limit: Option<(i64, bool)>) -> Numbering {
