@@ -75,7 +75,7 @@ fn check(rank: Rank, limit: Option<(i64, bool)>, epochs: Vec<Vec<(u8, u8, bool)>
             let drops = limit.is_some_and(|it| it.1);
             let diff = if takes && 0 < there && !drops { -1 } else { 1 };
             *all.entry(row.clone()).or_default() += diff;
-            changes.push((Bytes::new(), row, diff));
+            changes.push(Update::new(Bytes::new(), row, diff));
         }
         all.retain(|_, count| *count != 0);
         for (_, mut changes) in by_key(changes) {
