@@ -31,12 +31,25 @@ struct Group(Box<[u8]>);
 impl Group {
     /// Packed in `room`, so that it takes no more memory than it needs.
     fn of(key: &[u8], accumulator: &Accumulator, room: &mut Vec<u8>) -> Self {
+        Group::pack(key, accumulator, room);
+        Group(room.as_slice().into())
+    }
+
+    /// Puts another one in its place. Most are as long as the one before, and then it is the same memory.
+    fn replace(&mut self, key: &[u8], accumulator: &Accumulator, room: &mut Vec<u8>) {
+        Group::pack(key, accumulator, room);
+        match self.0.len() == room.len() {
+            true => self.0.copy_from_slice(room),
+            false => self.0 = room.as_slice().into(),
+        }
+    }
+
+    fn pack(key: &[u8], accumulator: &Accumulator, room: &mut Vec<u8>) {
         let mut bytes = std::mem::take(room);
         bytes.clear();
         bytes = packed(&key.len(), bytes);
         bytes.extend_from_slice(key);
         *room = packed(accumulator, bytes);
-        Group(room.as_slice().into())
     }
 
     /// The key, and the accumulator behind it.
@@ -89,7 +102,7 @@ impl GroupTable {
             (Entry::Occupied(group), true) => (group.remove().0.bytes(), 0),
             (Entry::Occupied(mut group), false) => {
                 let before = group.get().bytes();
-                *group.get_mut() = Group::of(key, accumulator, room);
+                group.get_mut().replace(key, accumulator, room);
                 (before, group.get().bytes())
             }
             (Entry::Vacant(_), true) => (0, 0),

@@ -448,13 +448,17 @@ impl Groups {
             let aggregates = &self.aggregation.aggregates;
             partial.accumulator.keep_best(aggregates);
         }
-        let (key, mut change) = (partial.key.clone(), partial.accumulator.clone());
-        // What made no difference to a set is not stored either.
-        self.distinct.add(&key, &mut partial.members, &mut change);
+        if partial.members.is_empty() {
+            self.change(bucket, partial.key.clone(), &partial.accumulator);
+        } else {
+            let (key, mut change) = (partial.key.clone(), partial.accumulator.clone());
+            // What made no difference to a set is not stored either.
+            self.distinct.add(&key, &mut partial.members, &mut change);
+            self.change(bucket, key, &change);
+        }
         if is_news {
             self.capture(partial);
         }
-        self.change(bucket, key, &change);
     }
 
     fn keep_until_it_leaves(&mut self, partial: &mut Partial) {
