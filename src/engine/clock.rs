@@ -50,7 +50,7 @@ pub struct Report {
     pub at_end: bool,
     /// Whether at any point in the epoch there was more to read, or the end was unknown.
     pub behind: bool,
-    /// Nothing could be read for this long after this epoch.
+    /// Nothing could be read for this long after this epoch, or it was held open for so long and had news until its end.
     pub pause_ms: u64,
 }
 

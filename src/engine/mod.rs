@@ -307,7 +307,7 @@ pub struct Settings {
     /// Epochs at multiples of this are commit epochs, and one soon after the start.
     pub commit_interval_ms: u64,
     pub first_commit_ms: u64,
-    /// Sources wait while the oldest incomplete epoch is older than this.
+    /// A source waits while the newest epoch that it closed has been incomplete for longer than this.
     pub lag_max_ms: u64,
     /// A source with nothing to read sleeps at most this long at a time.
     pub idle_sleep_ms_max: u64,

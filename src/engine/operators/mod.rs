@@ -7,6 +7,7 @@ mod bounded_join;
 mod by_clock;
 mod constant;
 mod detect;
+mod in_flight;
 mod incidents;
 mod join;
 mod keyed;

@@ -1,5 +1,9 @@
 //! A source on one worker: reads its feed, stamps records with the epoch, closes epochs by the wall clock.
+//!
+//! Each epoch has a fixed cost, with or without records. On a machine that cannot pay it as often as the clock asks, epochs would queue up, and
+//! sources that wait for the queue would never read again. So an epoch stays open until the one before it is complete: `in_flight.rs`.
 
+use super::in_flight::{HELD_SLEEP_MS, InFlight};
 use super::{ChangeStream, Shared};
 use crate::engine::changes::Changes;
 use crate::engine::clock::{Ahead, Report};
@@ -35,7 +39,8 @@ const IDLE_SLEEP_MS: u64 = 2;
 const BUSY_RECORDS: usize = 1_000;
 /// Records of an epoch go downstream once there are this many, and at its end.
 const GATHERED_RECORDS: usize = 500;
-/// Epochs further apart than this, and than what counts as silence, are a pause. Less is what a busy machine takes.
+/// An operator that did not run for longer than this after the end of an epoch, and than what counts as silence, had a pause. Less is what a busy
+/// machine takes.
 const PAUSE_MS_MIN: u64 = 1_000;
 
 pub(in crate::engine) struct SourceStreams<'s> {
@@ -89,6 +94,7 @@ pub(in crate::engine) fn source<'s>(
             .for_each(|it| it.downgrade(&start.0));
         let mut held = Some(capabilities);
         let mut epoch = start;
+        let mut in_flight = InFlight::default();
         // What this epoch has brought of each partition, and how each stands.
         let mut progress: BTreeMap<Partition, SourceProgress> = BTreeMap::new();
         let mut standing: BTreeMap<Partition, Report> = BTreeMap::new();
@@ -108,11 +114,12 @@ pub(in crate::engine) fn source<'s>(
             }
             has_ended = control.is_stopping();
             // What came before the epoch is over belongs to it, also if that was slept through.
-            let may_read = {
+            let (may_read, is_complete) = {
                 let shared = shared.borrow();
-                let lag_ms = epoch.0.saturating_sub(shared.frontier.max(start.0));
-                !shared.wait
-                    && lag_ms <= settings.lag_max_ms + control.skew_ms.load(Ordering::Acquire)
+                in_flight.complete_below(shared.frontier);
+                let lag_max_ms = settings.lag_max_ms + control.skew_ms.load(Ordering::Acquire);
+                let may_read = !shared.wait && in_flight.age_ms(wall.epoch_ms()) <= lag_max_ms;
+                (may_read, in_flight.is_empty())
             };
             let (mut idle, mut taken) = (true, 0);
             let inputs = if may_read && !has_ended {
@@ -168,10 +175,21 @@ pub(in crate::engine) fn source<'s>(
                 settings.end_of(epoch.0, start.0, length_ms)
             };
             let end = end_of(epoch, taken_in_epoch);
-            if has_ended || end < now_ms {
-                let current = Epoch::at_or_after(now_ms, settings.tick_ms);
-                if clock.idle_ms.max(PAUSE_MS_MIN) < current.0.saturating_sub(end) && !has_ended {
-                    let passed_ms = current.0.saturating_sub(epoch.0);
+            let is_over = end < now_ms;
+            let current = Epoch::at_or_after(now_ms, settings.tick_ms);
+            if is_over {
+                in_flight.over(end, current.0);
+            }
+            if has_ended || is_over && is_complete {
+                let passed_ms = current.0.saturating_sub(epoch.0);
+                let held = in_flight.close(epoch, now_ms);
+                if held.is_open_longer {
+                    // What came while it was held open came later than its number says.
+                    let read = standing.values_mut();
+                    let read = read.filter(|it| it.newest_us.is_some() || it.behind);
+                    read.for_each(|it| it.pause_ms = passed_ms);
+                }
+                if clock.idle_ms.max(PAUSE_MS_MIN) < held.silent_ms && !has_ended {
                     feed.look_again();
                     for partition in &partitions {
                         let report = standing.entry(*partition);
@@ -213,8 +231,9 @@ pub(in crate::engine) fn source<'s>(
             if idle {
                 // Longer and longer, but never beyond the end of the epoch.
                 sleep_ms = (2 * sleep_ms).clamp(IDLE_SLEEP_MS, idle_sleep_ms_max);
-                let left_ms = (end_of(epoch, taken_in_epoch) + 1).saturating_sub(now_ms);
-                let sleep_ms = sleep_ms.min(left_ms.max(1));
+                let left_ms = (end_of(epoch, taken_in_epoch) + 1).checked_sub(now_ms);
+                let left_ms = left_ms.filter(|it| 0 < *it).unwrap_or(HELD_SLEEP_MS);
+                let sleep_ms = sleep_ms.min(left_ms);
                 activator.activate_after(Duration::from_millis(sleep_ms));
             } else {
                 if BUSY_RECORDS <= taken {
