@@ -135,6 +135,14 @@ fn findings(facts: &SourceFacts<'_>) -> (Health, Vec<Finding>) {
     (health, wrong)
 }
 
+/// What is done before the first epoch is complete.
+const RESTORING: &str = "no epoch is complete yet: views take in what the last commit has";
+
+/// Why views cannot be asked yet, if so.
+pub fn not_begun(epoch: Epoch) -> Option<String> {
+    (epoch == Epoch(0)).then(|| RESTORING.to_owned())
+}
+
 /// Why a source keeps the process from being ready: it was never reached.
 pub fn never_reached(name: &str, status: &source::Status) -> Option<String> {
     let why = status.problem().map_or("", String::as_str);
@@ -301,7 +309,7 @@ pub fn of_engine(facts: &EngineFacts) -> (Health, String) {
     let ahead_ms = facts.epoch.0.saturating_sub(facts.wall_ms);
     let seconds = |ms: u64| duration(ms as f64 / 1000.0);
     if facts.epoch == Epoch(0) {
-        return (Health::Starting, "no epoch complete yet".to_owned());
+        return (Health::Starting, RESTORING.to_owned());
     }
     if EPOCH_MS <= facts.still_ms {
         let text = format!("no new epoch for {}", seconds(facts.still_ms));

@@ -13,7 +13,7 @@ use crate::http::{
     SourceStatus, Status, StatusSource, serve,
 };
 use crate::lake::Store;
-use crate::model::{Epoch, Partition, wall_ms};
+use crate::model::{Partition, wall_ms};
 use crate::notify::{self, Webhooks};
 use crate::plan::Dataflow;
 use crate::source::SharedStatus;
@@ -116,14 +116,8 @@ pub async fn run(
         pipeline.inboxes.clone(),
         settings,
     );
-    let (stop, mut stopping) = watch::channel(false);
-    let mut moved = pipeline.hub.subscribe();
+    let (stop, stopping) = watch::channel(false);
     let server = supervise::task("http server", async move {
-        // Requests before that wait: views without what was restored would be wrong.
-        tokio::select! {
-            _ = moved.wait_for(|it| Epoch(0) < *it) => {}
-            _ = stopping.wait_for(|it| *it) => {}
-        }
         if let Err(error) = serve(listener, app, stopping).await {
             supervise::end("http server", &error.to_string());
         }
@@ -476,6 +470,7 @@ impl StatusSource for PipelineStatus {
         let intakes = self.hub.intakes();
         let own_reads = self.hub.own_reads();
         let epoch = self.hub.epoch();
+        not_ready.extend(health::not_begun(epoch));
         let committed = self.committed.borrow().clone();
         let second = self.started.elapsed().as_secs();
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);

@@ -84,19 +84,23 @@ pub(super) struct Teller {
 const STALL_MIN: Duration = Duration::from_secs(5);
 const STALLED: &str = "no commit could be finished";
 
-/// Says in the health when no commit has been settled for long. An object store is asked for minutes until it is known not to
-/// answer; by then people should know.
+/// Says in the health when commits wait and none has been settled for long. An object store is asked for minutes until it is known not to
+/// answer; by then people should know. Before workers have handed one over, as while they take in stored state, the lake is not to blame.
 async fn tell_stalls(
     settled: Arc<Mutex<Instant>>,
+    unsettled: Arc<AtomicUsize>,
     limit: Duration,
     committed: watch::Sender<Committed>,
 ) -> Infallible {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let since = settled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .elapsed();
+        let since = {
+            let mut settled = settled.lock().unwrap_or_else(PoisonError::into_inner);
+            if unsettled.load(Ordering::Acquire) == 0 {
+                *settled = Instant::now();
+            }
+            settled.elapsed()
+        };
         committed.send_if_modified(|it| {
             let others = it.problem.as_ref().is_some_and(|it| !it.starts_with(STALLED));
             if others || since < limit {
@@ -181,7 +185,12 @@ impl Committer {
     pub async fn run(self, parts: UnboundedReceiver<Part>) -> Result<(), Error> {
         let settled = Arc::new(Mutex::new(Instant::now()));
         let limit = Duration::from_millis(2 * self.settings.commit_interval_ms) + STALL_MIN;
-        let stalls = tell_stalls(Arc::clone(&settled), limit, self.told.committed.clone());
+        let stalls = tell_stalls(
+            Arc::clone(&settled),
+            Arc::clone(&self.unsettled),
+            limit,
+            self.told.committed.clone(),
+        );
         tokio::select! {
             result = self.commit_all(parts, &settled) => result,
             never = stalls => match never {},

@@ -10,6 +10,7 @@
 mod actions;
 mod apart;
 mod assets;
+mod beginning;
 mod boards;
 mod catalog;
 mod connections;
@@ -501,6 +502,9 @@ async fn answer_to(
 /// The answer of a handler, or the problem that there is none: a wrong parameter, a body that does not come, a bug.
 async fn answer(app: &App, route: &str, request: Request, next: Next) -> Response {
     let method = request.method().clone();
+    if let Err(problem) = beginning::begun(app, route).await {
+        return problem.into_response();
+    }
     let request = match prepared(route, request).await {
         Ok(request) => request,
         Err(problem) => return problem.into_response(),

@@ -51,6 +51,12 @@ pub fn app_for(settings: Settings) -> Arc<App> {
     app_set_up(vec![], Dataflow::default(), settings)
 }
 
+/// One without views whose first epoch is not complete.
+pub fn app_before_its_first_epoch() -> Arc<App> {
+    let hub = Hub::new(Vec::new(), 1, Vec::new(), 1, Epoch(0));
+    app_over(hub, Dataflow::default(), Settings::default())
+}
+
 fn app_set_up(
     views: Vec<(&str, Vec<Field>, Vec<Row>)>,
     dataflow: Dataflow,
@@ -75,6 +81,10 @@ fn app_set_up(
         changes,
         ..Part::default()
     });
+    app_over(hub, dataflow, settings)
+}
+
+fn app_over(hub: Arc<Hub>, dataflow: Dataflow, settings: Settings) -> Arc<App> {
     let dataflow = Arc::new(dataflow);
     let queries = Queries::new(
         Arc::clone(&hub),

@@ -282,7 +282,7 @@ fn the_engine_tells_delay_stillness_and_a_clock_that_was_ahead_apart() {
         Health::Ok,
         "newest epoch 100 ms old",
     );
-    check(engine(0, 50), Health::Starting, "no epoch complete yet");
+    check(engine(0, 50), Health::Starting, "no epoch is complete yet");
     check(
         engine(999_990_000, 50),
         Health::Degraded,
