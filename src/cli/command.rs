@@ -731,6 +731,15 @@ pub(super) async fn load(
             ),
         ));
     }
+    if !folder.exists() {
+        return Err(exit::coded(
+            exit::DATAFLOW,
+            format!(
+                "there is no folder {}; a dataflow is a folder with a file dataflow.sql, and `tidelake init` lists those that are shipped",
+                folder.display()
+            ),
+        ));
+    }
     let variables = settings.variables();
     let planned = crate::sql::load(&folder, |it| variables.lookup(it), models).await;
     variables.planned(planned)

@@ -8,6 +8,7 @@ use super::settings::Settings;
 use super::table::aligned;
 use super::terminal::{Layout, Tone, count, number};
 use crate::http::{Program, quoted};
+use crate::lake::Store;
 use crate::source::place::Input;
 use crate::sql::models::Models;
 use crate::verify::{Check, Options, Outcome, Progress, Report, verify_telling};
@@ -69,7 +70,13 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> Result<bool> {
     let models = Models::Committed(options.lake.clone());
     let dataflow = match &arguments.dataflow {
         Some(folder) => super::command::load(folder, settings, &models).await?,
-        None => super::demo::dataflow(settings, &models).await?,
+        None => {
+            let demo = super::demo::dataflow(settings, &models).await?;
+            if let Some(reason) = of_others(&options.lake, &demo.name).await {
+                return Err(exit::coded(exit::USAGE, reason));
+            }
+            demo
+        }
     };
     let line = match arguments.json || arguments.json_lines {
         true => ProgressBar::hidden(),
@@ -103,6 +110,25 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> Result<bool> {
     };
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(report.is_proven())
+}
+
+/// Why a lake cannot be held against the dataflow that is meant where none is named: it has others, and not that one. What cannot be read is for the
+/// proof to tell.
+async fn of_others(lake: &str, meant: &str) -> Option<String> {
+    let found = Store::open_existing(lake).ok()?;
+    let found = found.newest_manifests().await.ok()?;
+    let found: Vec<&str> = found.iter().map(|it| it.dataflow.as_str()).collect();
+    name_one_of(lake, meant, &found)
+}
+
+fn name_one_of(lake: &str, meant: &str, found: &[&str]) -> Option<String> {
+    if found.is_empty() || found.contains(&meant) {
+        return None;
+    }
+    Some(format!(
+        "{lake} has no dataflow {meant:?}, which is the demo's; it has {}: name the folder with its dataflow.sql, as in `tidelake verify FOLDER`",
+        found.join(", ")
+    ))
 }
 
 /// The report, with marks that can be told apart at a glance.
@@ -293,6 +319,15 @@ fn options(arguments: &Arguments) -> Result<Options> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lake_of_other_dataflows_is_not_held_against_the_demo() {
+        assert_eq!(name_one_of("./lake", "web_logs", &[]), None);
+        let both = ["shop", "web_logs"];
+        assert_eq!(name_one_of("./lake", "web_logs", &both), None);
+        let reason = name_one_of("./lake", "web_logs", &["shop"]).expect("it is another one");
+        assert!(reason.contains("it has shop: name the folder"), "{reason}");
+    }
 
     fn check(name: &'static str, subject: &str, outcome: Outcome) -> Check {
         Check {
