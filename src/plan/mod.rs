@@ -397,12 +397,12 @@ pub enum CountsLate {
 }
 
 impl Admitted {
-    /// Records that came on time: before the watermark passed their own.
+    /// Records that came on time: before the watermark had passed their own, as `late_marks` tells it. One that the watermark has just reached is on time.
     pub fn on_time(time: usize) -> Self {
         Admitted {
             time,
             step_us: 1,
-            end_us: 0,
+            end_us: 1,
             offset_us: 0,
             counts: CountsLate::Together,
         }

@@ -40,7 +40,7 @@ pub(super) struct Side {
     pub until: Until,
 }
 
-/// Up to which event time of the other side a row can find a match.
+/// Up to which event time of the other side a row can find a match. A record of just that time may come as long as the watermark has not passed it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Until {
     /// That of its column, and so many microseconds more.
@@ -85,6 +85,12 @@ impl Interval {
             left: left.side(of_left)?,
             right: right.side(of_right)?,
         })
+    }
+
+    /// How long after the last time that can match a row is let go, in microseconds: a record is on time until the watermark has passed it, and the group of a
+    /// window is final when the watermark reaches its end.
+    pub fn let_go_after_us(&self) -> i64 {
+        i64::from(!(self.left.has_windows && self.right.has_windows))
     }
 }
 

@@ -40,16 +40,12 @@ impl Lowering<'_> {
         let (left, left_keys) = self.with_keys(left, &left_keys, node.left.schema())?;
         let (right, right_keys) = self.with_keys(right, &right_keys, node.right.schema())?;
         let interval = Interval::of(node, self.dataflow);
-        let (left, left_end) = self.with_end(
-            left,
-            interval.as_ref().map(|it| &it.left),
-            node.left.schema(),
-        )?;
-        let (right, right_end) = self.with_end(
-            right,
-            interval.as_ref().map(|it| &it.right),
-            node.right.schema(),
-        )?;
+        let side = |of: fn(&Interval) -> &Side| {
+            let after_us = interval.as_ref().map(Interval::let_go_after_us);
+            interval.as_ref().map(of).zip(after_us)
+        };
+        let (left, left_end) = self.with_end(left, side(|it| &it.left), node.left.schema())?;
+        let (right, right_end) = self.with_end(right, side(|it| &it.right), node.right.schema())?;
         let keys_of_left = left.schema().fields().len();
         let keys_of_right = right.schema().fields().len();
         // Where each column of the left and then of the right side is in a joined row.
@@ -149,14 +145,14 @@ impl Lowering<'_> {
         Ok(Lowered { plan, last: None })
     }
 
-    /// A side of an interval join, without late records if it has single ones, and what tells up to when its rows can match.
+    /// A side of an interval join, without late records if it has single ones, and what tells when its rows are let go: so long after their last match.
     fn with_end(
         &self,
         plan: Plan,
-        side: Option<&Side>,
+        side: Option<(&Side, i64)>,
         schema: &DFSchema,
     ) -> Result<(Plan, Option<RowEnd>), String> {
-        let Some(side) = side else {
+        let Some((side, after_us)) = side else {
             return Ok((plan, None));
         };
         let Side { time, until, .. } = side;
@@ -174,7 +170,7 @@ impl Lowering<'_> {
         };
         let (plan, end) = match until {
             Until::After(add_us) => {
-                let add_us = *add_us;
+                let add_us = add_us.saturating_add(after_us);
                 (plan, RowEnd { column, add_us })
             }
             Until::At(value) => {
@@ -185,7 +181,8 @@ impl Lowering<'_> {
                     .map_err(|it| words::planner(&it))?;
                 let (plan, numbers) = self.with_keys(plan, &[end], schema)?;
                 let column = numbers[0];
-                (plan, RowEnd { column, add_us: 0 })
+                let add_us = after_us;
+                (plan, RowEnd { column, add_us })
             }
         };
         Ok((plan, Some(end)))

@@ -729,13 +729,10 @@ pub(super) fn window_of_marker(
         },
     };
     // Of a session its records know no more than their own time.
-    let on_time = Admitted::on_time(time);
-    Ok(
-        match (step_us, end_us) == (on_time.step_us, on_time.end_us) {
-            true => on_time,
-            false => window,
-        },
-    )
+    Ok(match (step_us, end_us) == (1, 0) {
+        true => Admitted::on_time(time),
+        false => window,
+    })
 }
 
 /// A plan in which no record is left out for coming late: what reads records as they are, or decides about them itself, takes all.

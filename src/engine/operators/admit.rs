@@ -104,7 +104,7 @@ fn admitted(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{RecordBatch, TimestampMicrosecondArray};
+    use arrow::array::{Array, RecordBatch, TimestampMicrosecondArray};
     use std::sync::Arc;
 
     fn refused(window: Admitted, watermark: i64) -> (usize, Vec<(Option<i64>, i64)>) {
@@ -137,7 +137,24 @@ mod tests {
         assert_eq!(refused(by_window, 10), (2, both));
         assert_eq!(refused(windows(CountsLate::Not), 10), (2, vec![]));
         let on_time = Admitted::on_time(0);
-        assert_eq!(refused(on_time, 9), (2, vec![(None, 3)]));
-        assert_eq!(refused(on_time, 0), (5, vec![]));
+        assert_eq!(refused(on_time, 10), (2, vec![(None, 3)]));
+        // The watermark has reached 9, and not passed it.
+        assert_eq!(refused(on_time, 9), (3, vec![(None, 2)]));
+        assert_eq!(refused(on_time, 1), (5, vec![]));
+    }
+
+    /// Whatever is read again from the archive goes by the mark that a record has there.
+    #[test]
+    fn a_record_is_on_time_exactly_if_the_archive_does_not_mark_it() {
+        let on_time = Admitted::on_time(0);
+        for (time, watermark) in [(8, 9), (9, 9), (10, 9), (-1, -1), (i64::MIN, i64::MIN)] {
+            let times = TimestampMicrosecondArray::from(vec![time]);
+            let is_marked = crate::model::late_marks(&times, watermark).is_valid(0);
+            assert_eq!(
+                watermark < on_time.end(time),
+                !is_marked,
+                "{time} {watermark}"
+            );
+        }
     }
 }
