@@ -488,9 +488,12 @@ impl Lowering<'_> {
             })
             .collect();
         if of_records.iter().any(Option::is_some) {
-            let schema = input.plan.schema();
-            let plan = std::mem::replace(&mut input.plan, empty(schema));
-            input.plan = with_all_records(plan);
+            // Windows of a plain view that is read leave out what is late for them, whichever window is above.
+            if admissions(&input.plan) <= 1 {
+                let schema = input.plan.schema();
+                let plan = std::mem::replace(&mut input.plan, empty(schema));
+                input.plan = with_all_records(plan);
+            }
             return Ok(of_records);
         }
         let of_rows = known.iter().take(keys.len()).map(|it| {
@@ -749,6 +752,15 @@ pub(super) fn with_all_records(plan: Plan) -> Plan {
     }
 }
 
+/// For how many windows, one over the other, records are left out one by one right below.
+fn admissions(plan: &Plan) -> usize {
+    match plan {
+        Plan::Admit { input, .. } => 1 + admissions(input),
+        Plan::Map { input, .. } => admissions(input),
+        _ => 0,
+    }
+}
+
 /// The windows that each record of a group is in, if it is in several: `input` has each record once then, and all of them.
 fn hops(
     input: &mut Lowered,
@@ -768,7 +780,8 @@ fn hops(
     let bounds: Vec<usize> = bounds.map(|it| it.0).collect();
     // Admission is the group's to decide then, so its keys have to tell the window.
     let tells_window = bounds.iter().any(|it| windows[*it].is_some());
-    if bounds.is_empty() || side.is_admitted && !tells_window {
+    let is_nested = 1 < admissions(&side.plan);
+    if bounds.is_empty() || side.is_admitted && !tells_window || is_nested {
         return None;
     }
     input.plan = with_all_records(side.plan);
