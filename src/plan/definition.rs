@@ -22,7 +22,7 @@ const STATE_VERSION: u32 = 8;
 const DETECTORS_VERSION: u32 = 4;
 
 /// Rises when other records are counted as late: views over the relation of late records are then filled again.
-const LATE_VERSION: u32 = 2;
+const LATE_VERSION: u32 = 3;
 
 /// Rises when definitions are noted in another form: older ones are then read as `sql::in_this_form` says.
 pub const DEFINITIONS_FORM: u32 = 3;

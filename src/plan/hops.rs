@@ -5,7 +5,7 @@
 
 use super::repeated::is_same;
 use super::sharing::{Bound, bound_of};
-use super::{Admitted, Plan};
+use super::{Admitted, CountsLate, Plan};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::collect_columns;
@@ -19,6 +19,8 @@ pub struct Hops {
     pub keys: Vec<usize>,
     /// What is added to these for each window.
     pub offsets_us: Vec<i64>,
+    /// How long each window is, if records can be late for it.
+    pub size_us: Option<i64>,
 }
 
 /// One side of a union that differs from the others in bounds of windows alone.
@@ -30,6 +32,8 @@ pub struct OneSide {
     pub offsets_us: Vec<i64>,
     /// Whether records that come too late for a window are left out on its side.
     pub is_admitted: bool,
+    /// How long that window is then.
+    pub size_us: Option<i64>,
 }
 
 /// The first side of the union below, if each of the others has the same rows but for bounds of windows that are apart by an offset, and nothing above
@@ -49,6 +53,7 @@ pub fn one_side(plan: &Plan) -> Option<OneSide> {
                 bounds,
                 offsets_us: std::iter::once(0).chain(offsets?).collect(),
                 is_admitted: is_admitted(first),
+                size_us: admitted_size_us(first),
             })
             .filter(|_| is_alike)
         }
@@ -202,6 +207,18 @@ fn passed_on(
 fn reads(expr: &Arc<dyn PhysicalExpr>, columns: &BTreeSet<usize>) -> bool {
     let read = collect_columns(expr);
     read.iter().any(|it| columns.contains(&it.index()))
+}
+
+/// How long the window is for which records are left out.
+fn admitted_size_us(plan: &Plan) -> Option<i64> {
+    match plan {
+        Plan::Admit { window, .. } => match window.counts {
+            CountsLate::ByWindow { size_us } => Some(size_us),
+            CountsLate::Together | CountsLate::Not => None,
+        },
+        Plan::Map { input, .. } => admitted_size_us(input),
+        _ => None,
+    }
 }
 
 /// Whether records are admitted to a window below.

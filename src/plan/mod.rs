@@ -388,11 +388,11 @@ pub struct Admitted {
 /// How records that are not admitted are told in the relation of late records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CountsLate {
-    /// By their window: it is one step long, and the only one of a record.
-    ByWindow,
+    /// By their window, which is so long.
+    ByWindow { size_us: i64 },
     /// Without a window: of sessions and interval joins they know none.
     Together,
-    /// Not at all: a record is in several windows, and was on time for some of them.
+    /// Not at all: a window above, which reads what this one lets through, counts its own.
     Not,
 }
 

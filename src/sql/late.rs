@@ -62,7 +62,7 @@ impl Counts<'_> {
                 let columns: Vec<Expr> = columns.into_iter().map(Expr::Column).collect();
                 return self.group(&columns, input);
             }
-            LogicalPlan::Filter(it) => self.admitted(it)?,
+            LogicalPlan::Filter(it) if self.admitted(it)? => return Ok(()),
             LogicalPlan::Join(it) if it.null_aware => {
                 let sides = [&it.left, &it.right].into_iter().zip(NOT_IN_READS);
                 return sides
@@ -102,33 +102,37 @@ impl Counts<'_> {
         self.collect(input)
     }
 
-    /// What a window leaves out whose records are read one by one.
-    fn admitted(&mut self, filter: &Filter) -> Result<()> {
+    /// What a window leaves out whose records are read one by one; false if there is no window. Of windows over a plain view with windows of its own, the one
+    /// above counts: the records that come to it are on time for those below.
+    fn admitted(&mut self, filter: &Filter) -> Result<bool> {
         let parts = split_conjunction(&filter.predicate);
         let called = |it: &Expr| match it {
             Expr::ScalarFunction(it) => Some(it.clone()),
             _ => None,
         };
-        let markers = parts.iter().filter_map(|it| called(it));
-        for marker in markers.filter(|it| it.func.name() == ADMITTED) {
-            let Ok(window) = window_of_marker(&marker, filter.input.schema()) else {
-                continue;
-            };
-            let start = match window.counts {
-                CountsLate::ByWindow => marker.args[0].clone() - microseconds(window.step_us),
-                CountsLate::Together => no_window()?,
-                CountsLate::Not => continue,
-            };
-            // Rows come and go by `now()` above.
-            let is_plain = |it: &&&Expr| !called(it).is_some_and(|it| is_of_now(it.func.name()));
-            let plain = parts.iter().filter(is_plain).map(|it| (*it).clone());
-            let mut read = LogicalPlanBuilder::from(filter.input.as_ref().clone());
-            if let Some(plain) = conjunction(plain) {
-                read = read.filter(plain)?;
-            }
-            self.count(&read.build()?, start)?;
+        // In the order in which they are lowered.
+        let markers = parts.iter().rev().filter_map(|it| called(it));
+        let mut markers = markers.filter(|it| it.func.name() == ADMITTED);
+        let Some(marker) = markers.next() else {
+            return Ok(false);
+        };
+        let Ok(window) = window_of_marker(&marker, filter.input.schema()) else {
+            return Ok(false);
+        };
+        let start = match window.counts {
+            CountsLate::ByWindow { size_us } => marker.args[0].clone() - microseconds(size_us),
+            CountsLate::Together => no_window()?,
+            CountsLate::Not => return Ok(true),
+        };
+        // Rows come and go by `now()` above.
+        let is_plain = |it: &&&Expr| !called(it).is_some_and(|it| is_of_now(it.func.name()));
+        let plain = parts.iter().filter(is_plain).map(|it| (*it).clone());
+        let mut read = LogicalPlanBuilder::from(filter.input.as_ref().clone());
+        if let Some(plain) = conjunction(plain) {
+            read = read.filter(plain)?;
         }
-        Ok(())
+        self.count(&read.build()?, start)?;
+        Ok(true)
     }
 
     /// What an interval join leaves out of its single records.

@@ -252,7 +252,7 @@ impl Lowering<'_> {
         for window in windows {
             let clocks = self.properties(&input.plan).clocks;
             input.plan = Plan::Admit {
-                input: Box::new(input.plan),
+                input: Box::new(without_counts(input.plan)),
                 window,
                 clocks,
             };
@@ -696,12 +696,13 @@ pub(super) fn window_of_marker(
     schema: &DFSchema,
 ) -> Result<Admitted, String> {
     let not_the_time = || NOT_THE_TIME.to_owned();
-    let (end, is_only) = match marker.args.as_slice() {
-        [Expr::ScalarFunction(end)] => (end, false),
+    let (end, counts) = match marker.args.as_slice() {
+        // Of a session its records know no more than their own time.
+        [Expr::ScalarFunction(end)] => (end, CountsLate::Together),
         [
             Expr::ScalarFunction(end),
-            Expr::Literal(ScalarValue::Boolean(Some(is_only)), _),
-        ] => (end, *is_only),
+            Expr::Literal(ScalarValue::Int64(Some(size_us)), _),
+        ] => (end, CountsLate::ByWindow { size_us: *size_us }),
         _ => return Err(not_the_time()),
     };
     let Some((Expr::Column(time), numbers)) = end.args.split_first() else {
@@ -726,15 +727,11 @@ pub(super) fn window_of_marker(
         step_us,
         end_us,
         offset_us,
-        counts: match is_only {
-            true => CountsLate::ByWindow,
-            false => CountsLate::Not,
-        },
+        counts,
     };
-    // Of a session its records know no more than their own time.
-    Ok(match (step_us, end_us) == (1, 0) {
-        true => Admitted::on_time(time),
-        false => window,
+    Ok(match counts {
+        CountsLate::Together => Admitted::on_time(time),
+        CountsLate::ByWindow { .. } | CountsLate::Not => window,
     })
 }
 
@@ -758,6 +755,37 @@ fn admissions(plan: &Plan) -> usize {
         Plan::Admit { input, .. } => 1 + admissions(input),
         Plan::Map { input, .. } => admissions(input),
         _ => 0,
+    }
+}
+
+/// The same plan, in which records that are left out right below are not counted: those of a view are counted at the window that it reads itself,
+/// not at windows of plain views below.
+fn without_counts(plan: Plan) -> Plan {
+    match plan {
+        Plan::Admit {
+            input,
+            window,
+            clocks,
+        } => Plan::Admit {
+            input: Box::new(without_counts(*input)),
+            window: Admitted {
+                counts: CountsLate::Not,
+                ..window
+            },
+            clocks,
+        },
+        Plan::Map {
+            input,
+            filter,
+            columns,
+            schema,
+        } => Plan::Map {
+            input: Box::new(without_counts(*input)),
+            filter,
+            columns,
+            schema,
+        },
+        other => other,
     }
 }
 
@@ -786,6 +814,7 @@ fn hops(
     }
     input.plan = with_all_records(side.plan);
     Some(Hops {
+        size_us: side.size_us,
         keys: bounds,
         offsets_us: side.offsets_us,
     })

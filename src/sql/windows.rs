@@ -27,16 +27,16 @@ pub struct Taken {
 /// The time that must not have passed when a record comes, as SQL: the end of its window.
 pub struct Until {
     pub end: String,
-    /// Whether the record is in no other window.
-    is_only: bool,
+    /// How long the window is, if a record tells that.
+    size_us: Option<i64>,
 }
 
 impl Until {
     /// What holds of the records that come before.
     pub fn marker(&self) -> String {
-        match self.is_only {
-            true => format!("{ADMITTED}({}, true)", self.end),
-            false => format!("{ADMITTED}({})", self.end),
+        match self.size_us {
+            Some(size_us) => format!("{ADMITTED}({}, {size_us})", self.end),
+            None => format!("{ADMITTED}({})", self.end),
         }
     }
 }
@@ -212,7 +212,7 @@ impl Windowed {
             start,
             admitted: Until {
                 end: end.clone(),
-                is_only: step_us == size_us,
+                size_us: Some(*size_us),
             },
             end,
             holds: None,
@@ -232,8 +232,13 @@ impl Windowed {
             WindowKind::Cumulate => steps
                 .map(|it| {
                     let end = bound(*size_us, (it + 1) * step_us);
+                    let own_us = Some((it + 1) * step_us);
                     Side {
                         holds: Some(format!("{time} < {end}")),
+                        admitted: Until {
+                            end: end.clone(),
+                            size_us: own_us,
+                        },
                         ..side(bound(*size_us, 0), end)
                     }
                 })
@@ -250,7 +255,7 @@ impl Windowed {
                     // A session is not known by one record, so this decides by its own time whether it takes part.
                     admitted: Until {
                         end: format!("{WINDOW_BOUND}({time}, 1, 0)"),
-                        is_only: false,
+                        size_us: None,
                     },
                     holds: Some(format!("{time} IS NOT NULL")),
                     ..side(bound(SESSION_START), bound(SESSION_END))

@@ -92,7 +92,7 @@ fn admitted(
         let late = times.iter().enumerate().filter(|it| !open.value(it.0));
         for (row, time) in late {
             let start = match window.counts {
-                CountsLate::ByWindow => time.map(|it| window.end(it) - window.step_us),
+                CountsLate::ByWindow { size_us } => time.map(|it| window.end(it) - size_us),
                 CountsLate::Together | CountsLate::Not => None,
             };
             *refused.entry(start).or_default() += changes.diffs().map_or(1, |it| it[row]);
@@ -130,7 +130,7 @@ mod tests {
             counts,
             ..Admitted::on_time(0)
         };
-        let by_window = windows(CountsLate::ByWindow);
+        let by_window = windows(CountsLate::ByWindow { size_us: 5 });
         assert_eq!(refused(by_window, 4), (5, vec![]));
         assert_eq!(refused(by_window, 5), (3, vec![(Some(0), 2)]));
         let both = vec![(Some(0), 2), (Some(5), 1)];

@@ -425,12 +425,12 @@ impl Groups {
     /// Lets a partial through unless its window or step is over. What is news becomes part of the stored state.
     fn let_in(&mut self, mut partial: Partial, over: i64, is_news: bool) {
         if partial.bucket <= over && partial.bucket != FOR_EVER {
-            // Restored state may hold windows that were over already; those are no news. Records of several windows are not counted,
-            // as `sql::late` does not either.
+            // Restored state may hold windows that were over already; those are no news.
             if let Window::Tumble { size_us, .. } = self.aggregation.window
-                && self.aggregation.hops.is_none()
                 && is_news
             {
+                let hops = self.aggregation.hops.as_ref();
+                let size_us = hops.and_then(|it| it.size_us).unwrap_or(size_us);
                 let records = partial.accumulator.records;
                 self.refused.push((Some(partial.bucket - size_us), records));
             }

@@ -175,7 +175,7 @@ fn views_that_count_late_records_are_read_with_them() {
         Definitions::of(&all).views["l"].reads.clone()
     };
     assert_eq!(counting(CountsLate::Together), ["a"]);
-    assert_eq!(counting(CountsLate::ByWindow), ["a"]);
+    assert_eq!(counting(CountsLate::ByWindow { size_us: 5 }), ["a"]);
     assert!(counting(CountsLate::Not).is_empty());
 }
 

@@ -657,8 +657,8 @@ impl ScalarUDFImpl for NowBound {
     }
 }
 
-/// `admitted(end of a window)` or `admitted(end of a window, whether a record is in no other)`: what holds of the records that a window takes in. In a maintained view it never runs; the engine takes it
-/// out of the filter and decides by the clock. In a batch the marks of late records have decided before.
+/// `admitted(time of a record)` or `admitted(end of a window, its length in microseconds)`: what holds of the records that a window takes in.
+/// In a maintained view it never runs; the engine takes it out of the filter and decides by the clock. In a batch the marks of late records have decided before.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Admitted {
     signature: Signature,
@@ -670,7 +670,7 @@ impl Admitted {
             signature: Signature::one_of(
                 vec![
                     TypeSignature::Exact(vec![utc_micros()]),
-                    TypeSignature::Exact(vec![utc_micros(), DataType::Boolean]),
+                    TypeSignature::Exact(vec![utc_micros(), DataType::Int64]),
                 ],
                 Volatility::Immutable,
             ),

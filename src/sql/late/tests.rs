@@ -13,6 +13,8 @@ use std::sync::Arc;
 const SOURCE: &str = "
 CREATE SOURCE s (at TIMESTAMP NOT NULL, k TEXT, j INT, WATERMARK FOR at AS at - INTERVAL '2' SECOND) FORMAT JSON;
 CREATE TABLE raw_s AS SELECT * FROM s;
+CREATE VIEW of_six AS SELECT at, k, j FROM TUMBLE(raw_s, at, INTERVAL '6' SECOND);
+CREATE VIEW of_twelve AS SELECT at, k, j FROM TUMBLE(raw_s, at, INTERVAL '12' SECOND);
 ";
 
 /// Seconds, `k` and `j` of each record, and whether the watermark had passed six seconds when it came.
@@ -172,9 +174,9 @@ fn windows_whose_records_are_read_one_by_one_count_late_records() {
     assert_eq!(all_late(shifted), [(Some(-1_000_000), 2)]);
 }
 
-/// A record may be late for one of its windows and on time for the next.
+/// A record may be late for one of its windows and on time for the next: those from three on are open.
 #[test]
-fn windows_of_which_a_record_is_in_several_count_none() {
+fn windows_of_which_a_record_is_in_several_count_it_once_for_each_that_is_closed() {
     for form in [
         "HOP(raw_s, at, INTERVAL '3' SECOND, INTERVAL '6' SECOND)",
         "CUMULATE(raw_s, at, INTERVAL '3' SECOND, INTERVAL '6' SECOND)",
@@ -183,11 +185,41 @@ fn windows_of_which_a_record_is_in_several_count_none() {
             format!("SELECT window_end, k, count(*) AS c FROM {form} GROUP BY window_end, k"),
             format!("SELECT window_end, k FROM {form}"),
         ] {
-            assert!(all_late(&query).is_empty(), "{query}");
+            assert_eq!(late(&query), 2, "{query}");
         }
     }
+    let all = "SELECT window_end, k FROM HOP(raw_s, at, INTERVAL '2' SECOND, INTERVAL '4' SECOND)";
+    let mut all = all_late(all);
+    all.sort_unstable();
+    // The first of them in two windows that are closed, the second in one.
+    let expected = [(Some(0), 1), (Some(2_000_000), 1), (Some(2_000_000), 1)];
+    assert_eq!(all, expected);
     let one = "SELECT window_end, k FROM HOP(raw_s, at, INTERVAL '6' SECOND, INTERVAL '6' SECOND)";
     assert_eq!(late(one), 2);
+}
+
+/// Records that a plain view leaves out do not come to the windows above.
+#[test]
+fn windows_over_windows_count_the_records_that_were_on_time_for_those_below() {
+    for (form, of_six, of_twelve) in [
+        ("TUMBLE($v, at, INTERVAL '6' SECOND)", 0, 2),
+        ("TUMBLE($v, at, INTERVAL '3' SECOND)", 0, 2),
+        ("TUMBLE($v, at, INTERVAL '12' SECOND)", 0, 0),
+        (
+            "HOP($v, at, INTERVAL '3' SECOND, INTERVAL '6' SECOND)",
+            0,
+            2,
+        ),
+        ("SESSION($v PARTITION BY k, at, INTERVAL '3' SECOND)", 0, 2),
+    ] {
+        for (below, expected) in [("of_six", of_six), ("of_twelve", of_twelve)] {
+            let window = form.replace("$v", below);
+            let query =
+                format!("SELECT window_end, k, count(*) AS c FROM {window} GROUP BY window_end, k");
+            let late: i64 = all_late(&query).iter().map(|it| it.1).sum();
+            assert_eq!(late, expected, "{query}");
+        }
+    }
 }
 
 /// They know no window that a single record is in.
