@@ -695,7 +695,8 @@ fn share(
 pub(super) fn clock_settings(source: &SourceSpec) -> ClockSettings {
     ClockSettings {
         delay_us: source.event_time.map_or(0, |it| it.delay_us),
-        idle_ms: 5_000,
+        // Shorter than the clock jumps, so that most runs have late records.
+        idle_ms: 1_000,
         close_idle_ms: 20_000,
         lead_us: source.event_time.map_or(0, |it| it.lead_us),
         by_arrival: source.event_time.is_none(),
