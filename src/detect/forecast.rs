@@ -39,6 +39,8 @@ const DEVIATION_CLIP: f64 = 2.0;
 const SLOW_CLIP: f64 = 4.0;
 /// A weight of seasons is a mean over so many of them.
 const WEIGHT_SEASONS: f64 = 2.0;
+/// Of values that are further from zero the squares of differences, and sums of them, would not be finite.
+const FAR: f64 = 1e100;
 const HOURS_OF_WEEK: usize = 168;
 /// A season has at most so many slots: five minutes of a day. More would say little, and be most of what is known of a key.
 const SLOTS_MAX: u32 = 288;
@@ -230,7 +232,7 @@ impl Forecast {
         match self.scale {
             Scale::Counts => ln(value.max(0.0) + 1.0),
             Scale::Positive => ln(value),
-            Scale::Values => value,
+            Scale::Values => value.clamp(-FAR, FAR),
             Scale::Signed => asinh(value),
         }
     }
@@ -634,6 +636,16 @@ mod tests {
             "{}",
             state.slow_level
         );
+    }
+
+    #[test]
+    fn values_of_any_size_do_no_harm() {
+        let values = [0.0, 1e300, -1e300, f64::MAX, f64::MIN, 3.0];
+        for season in [None, Some(12)] {
+            let of = |at: i64| values[at as usize * 7 % values.len()];
+            let state = learned(season, 500, of);
+            assert!(state.deviation.is_finite() && state.plain_level.is_finite());
+        }
     }
 
     #[test]
