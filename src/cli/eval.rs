@@ -26,7 +26,7 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 #[derive(Args)]
 #[command(group = clap::ArgGroup::new("subject").required(true))]
 pub struct Arguments {
-    /// File of `timestamp,value[,label]` lines: RFC 3339, YYYY-MM-DD HH:MM:SS or numbers since 1970; label 1 is an anomaly.
+    /// File of `timestamp,value[,label]` lines: RFC 3339, YYYY-MM-DD HH:MM:SS or numbers since 1970, or none; label 1 is an anomaly.
     #[arg(long, value_name = "FILE", group = "subject")]
     series: Option<PathBuf>,
     /// File of `period,count` lines, one per minute, into which faults are injected.
@@ -50,7 +50,7 @@ pub struct Arguments {
     /// Season of a series, for detectors that have one: auto finds it, from what came before (holt-winters has none then); day, week, none, or a number of points.
     #[arg(long, default_value = "auto")]
     season: SeasonGiven,
-    /// Write `timestamp,value,expected,low,high,score` lines of a series to this file.
+    /// Write `timestamp,value,expected,low,high,score` lines of a series to this file, one for each of its lines, in their order.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["rates", "logs", "synthetic"])]
     output: Option<PathBuf>,
     /// Seed of what is injected: the same seed, the same faults.
@@ -138,10 +138,14 @@ struct OfSeries {
     file: String,
     detector: &'static str,
     points: usize,
-    step_seconds: f64,
+    /// None if its lines have no times.
+    step_seconds: Option<f64>,
     scored: usize,
     bad_lines: usize,
+    unlabelled: usize,
+    /// Lines left out and labels not understood.
     bad_lines_first: Vec<BadLine>,
+    unread_columns: Vec<String>,
     replaced: usize,
     /// None if no point is labelled as an anomaly.
     measures: Option<Measures>,
@@ -166,10 +170,12 @@ fn of_series(arguments: &Arguments, path: &Path) -> Result<()> {
         file,
         detector: arguments.detector.name(),
         points: series.points.len(),
-        step_seconds: series.step_us as f64 / 1e6,
+        step_seconds: series.has_times.then(|| series.step_us as f64 / 1e6),
         scored: scores.iter().filter(|it| it.scored().is_some()).count(),
         bad_lines: series.bad_lines,
+        unlabelled: series.unlabelled,
         bad_lines_first: series.told.clone(),
+        unread_columns: series.unread.clone(),
         replaced: series.replaced,
         measures: labelled::measure(&series, &scores),
     };
@@ -195,23 +201,33 @@ fn nothing_in(file: &str, series: &Series) -> String {
 }
 
 fn text_of_series(report: &OfSeries, series: &Series) -> String {
+    let distance = match series.has_times {
+        true => format!("one every {}", span(series.step_us)),
+        false => "in a row without times (one counts as a minute)".to_owned(),
+    };
     let mut text = format!(
-        "{}: {}, one every {}, of which {} have a score\n",
+        "{}: {}, {distance}, of which {} have a score\n",
         printable(&report.file),
         count(report.points, "point"),
-        span(series.step_us),
         report.scored
     );
+    if !report.unread_columns.is_empty() {
+        let names = report.unread_columns.join(", ");
+        text += &format!("columns that are not read: {}\n", printable(&names));
+    }
     if 0 < report.replaced {
         let times = count(report.replaced, "line");
         text += &format!("{times} replaced by a later line of the same time\n");
     }
     for bad in &report.bad_lines_first {
-        text += &format!("line {} left out: {}\n", bad.number, printable(&bad.reason));
+        text += &format!("line {}: {}\n", bad.number, printable(&bad.reason));
     }
-    let more = report.bad_lines - report.bad_lines_first.len();
-    if 0 < more {
-        text += &format!("and {more} more\n");
+    if 0 < report.bad_lines {
+        text += &format!("{} left out\n", count(report.bad_lines, "line"));
+    }
+    if 0 < report.unlabelled {
+        let labels = count(report.unlabelled, "label");
+        text += &format!("{labels} not understood, whose points count as usual\n");
     }
     let Some(measures) = &report.measures else {
         let why = match series.has_labels {
@@ -362,20 +378,17 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(could_not)
 }
 
-/// As CSV (RFC 4180). Fields without a value are empty: the score of a point that has none is null, never zero.
+/// As CSV (RFC 4180), a line for each of the series' lines. Fields without a value are empty: the score of a point that has none is null, never zero.
 fn write_scores(path: &Path, series: &Series, scores: &[Score]) -> Result<()> {
     let names = ["timestamp", "value", "expected", "low", "high", "score"];
     let mut columns = names.map(|_| Vec::new());
-    for (point, score) in series.points.iter().zip(scores) {
-        let time = chrono::DateTime::from_timestamp_micros(point.time_us);
-        let time = time.map_or(point.time_us.to_string(), |it| {
-            it.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
-        });
-        let value = Some(point.value).filter(|it| it.is_finite());
-        let scored = score.scored();
+    for line in &series.lines {
+        let point = line.point.map(|it| series.points[it].value);
+        let value = point.filter(|it| it.is_finite());
+        let scored = line.point.and_then(|it| scores[it].scored());
         let text = |it: Option<f64>| it.map(|it| it.to_string());
         let fields = [
-            Some(time),
+            Some(line.time.clone()),
             text(value),
             text(scored.map(|it| it.expected)),
             text(scored.map(|it| it.low)),
@@ -460,7 +473,8 @@ mod tests {
         let text: String = (0..40)
             .map(|it| format!("{},{}\n", it * 60, it % 3))
             .collect();
-        let series = Series::parse(&(text + "2400,nan\n2460,50\n"));
+        // Behind the last one, and late, a line that is none and one more of that time.
+        let series = Series::parse(&(text + "2460,49\n2400,nan\nx,1\n2460,50\n"));
         let subject = Subject {
             scale: Scale::Values,
             season: Season::None,
@@ -471,13 +485,11 @@ mod tests {
         assert!(text.ends_with("\r\n"), "{text}");
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "timestamp,value,expected,low,high,score");
-        assert_eq!(lines[1], "1970-01-01T00:00:00Z,0,,,,");
-        assert_eq!(lines[41], "1970-01-01T00:40:00Z,,,,,");
-        assert!(
-            lines[42].starts_with("1970-01-01T00:41:00Z,50,"),
-            "{}",
-            lines[42]
-        );
-        assert!(!lines[42].ends_with(','), "{}", lines[42]);
+        assert_eq!(lines.len(), 45);
+        assert_eq!(lines[1], "0,0,,,,");
+        assert_eq!(lines[42..44], ["2400,,,,,", "x,,,,,"]);
+        assert!(lines[44].starts_with("2460,50,"), "{}", lines[44]);
+        assert!(!lines[44].ends_with(','), "{}", lines[44]);
+        assert_eq!(lines[41], lines[44]);
     }
 }

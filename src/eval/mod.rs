@@ -7,6 +7,7 @@
 
 pub mod baselines;
 pub mod budget;
+mod columns;
 pub mod curves;
 pub mod faults;
 pub mod labelled;

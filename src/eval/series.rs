@@ -1,8 +1,9 @@
-//! A series of values from a text of `timestamp,value[,label]` lines.
+//! A series of values from a text of `timestamp,value[,label]` lines (`columns` says where each stands).
 //!
-//! A header is a first line that has no value; if it names its columns, they are taken by name, else by position. A line that is not understood is
-//! left out and told with its number. An empty value, or `nan`, is a missing point. Lines may be out of order; the points are not.
+//! A line that is not understood is left out and told with its number. An empty value, or `nan`, is a missing point. Lines may be out of order; the points are not. Lines without times, or with
+//! numbers that count from a small one by one, are points in a row, and a point counts as a minute.
 
+use super::columns::{Columns, Label, is_missing};
 use super::times::micros_of;
 use crate::detect::Window;
 use serde::Serialize;
@@ -13,6 +14,11 @@ const BAD_LINES_TOLD: usize = 20;
 /// Squares of larger values would not be finite.
 const VALUE_MAX: f64 = 1e30;
 const MICROS_PER_DAY: f64 = 86_400e6;
+const MICROS_PER_SECOND: i64 = 1_000_000;
+/// What a point without a time stands for.
+const SECONDS_PER_ROW: i64 = 60;
+/// Numbers below it (3 March 1973 in seconds) that go up by one are no times.
+const FIRST_TIME_US: i64 = 100_000_000 * MICROS_PER_SECOND;
 
 /// One point of a series.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,13 +36,30 @@ pub struct BadLine {
     pub reason: String,
 }
 
+/// A line behind the header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// As it is written; its number, from 0, if lines have none.
+    pub time: String,
+    /// The point of its time; none if it was left out.
+    pub point: Option<usize>,
+}
+
 /// Points by time, and what was wrong with the rest.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
     pub points: Vec<Point>,
-    /// The most frequent distance between neighbours.
+    /// In the order of the text.
+    pub lines: Vec<Line>,
+    /// The usual distance between neighbours.
     pub step_us: i64,
+    /// Whether distances are those of times, not of places in a row.
+    pub has_times: bool,
     pub has_labels: bool,
+    /// Points whose label is not understood. They count as usual ones.
+    pub unlabelled: usize,
+    /// Names of columns that are not part of it.
+    pub unread: Vec<String>,
     pub bad_lines: usize,
     /// The first of these.
     pub told: Vec<BadLine>,
@@ -44,60 +67,76 @@ pub struct Series {
     pub replaced: usize,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Columns {
-    time: usize,
-    value: usize,
-    label: Option<usize>,
-}
-
 impl Series {
     /// What stands in a text.
     pub fn parse(text: &str) -> Series {
-        let mut series = Series::default();
-        let mut columns = Columns {
-            time: 0,
-            value: 1,
-            label: Some(2),
+        let numbered = text.trim_start_matches('\u{feff}').lines().zip(1..);
+        let numbered = numbered.filter(|it| !it.0.trim().is_empty());
+        let numbered: Vec<(&str, usize)> = numbered.collect();
+        let lines: Vec<&str> = numbered.iter().map(|it| it.0).collect();
+        let columns = Columns::of(&lines);
+        let mut series = Series {
+            has_times: columns.time.is_some(),
+            ..Series::default()
         };
-        let mut is_first = true;
-        for (at, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-            if line.trim().is_empty() {
-                continue;
-            }
-            let fields: Vec<&str> = line
-                .split(',')
-                .map(|it| it.trim().trim_matches('"'))
-                .collect();
-            if std::mem::take(&mut is_first)
-                && let Some(named) = header(&fields)
-            {
-                columns = named;
-                continue;
-            }
-            match point(&fields, columns) {
-                Ok((point, is_labelled)) => {
-                    series.has_labels |= is_labelled;
+        let is_turned = columns.has_turned_labels(&lines);
+        for (line, number) in numbered.into_iter().skip(usize::from(columns.has_header)) {
+            let fields = columns.fields(line);
+            let row = series.lines.len();
+            let time = match columns.time {
+                Some(at) => fields.get(at).copied().unwrap_or_default().to_owned(),
+                None => row.to_string(),
+            };
+            let found = point(&fields, &columns, row);
+            let point = found.is_ok().then_some(series.points.len());
+            series.lines.push(Line { time, point });
+            match found {
+                Ok(mut point) => {
+                    let label = columns.label.and_then(|it| fields.get(it).copied());
+                    series.label(&mut point, label.unwrap_or_default(), is_turned, number);
                     series.points.push(point);
                 }
                 Err(reason) => {
                     series.bad_lines += 1;
-                    if series.told.len() < BAD_LINES_TOLD {
-                        let number = at + 1;
-                        series.told.push(BadLine { number, reason });
-                    }
+                    series.tell(number, reason);
                 }
             }
         }
+        series.unread = columns.unread;
         series.put_in_order();
         series
     }
 
+    fn label(&mut self, point: &mut Point, label: &str, is_turned: bool, number: usize) {
+        let is_anomaly = match Label::of(label) {
+            Some(Label::Usual) => false,
+            Some(Label::Anomaly) => !is_turned,
+            Some(Label::MinusOne) if is_turned => true,
+            Some(Label::MinusOne) | None => {
+                if !label.is_empty() {
+                    self.unlabelled += 1;
+                    self.tell(number, format!("the label {label:?} is neither 0 nor 1"));
+                }
+                return;
+            }
+        };
+        point.is_anomaly = is_anomaly;
+        self.has_labels = true;
+    }
+
+    fn tell(&mut self, number: usize, reason: String) {
+        if self.told.len() < BAD_LINES_TOLD {
+            self.told.push(BadLine { number, reason });
+        }
+    }
+
     fn put_in_order(&mut self) {
-        self.points.sort_by_key(|it| it.time_us);
+        let mut by_time: Vec<(Point, usize)> = self.points.iter().copied().zip(0..).collect();
+        by_time.sort_by_key(|it| it.0.time_us);
         let before = self.points.len();
         let mut kept: Vec<Point> = Vec::with_capacity(before);
-        for point in &self.points {
+        let mut place = vec![0; before];
+        for (point, at) in &by_time {
             match kept.last_mut() {
                 Some(last) if last.time_us == point.time_us => {
                     *last = Point {
@@ -107,10 +146,22 @@ impl Series {
                 }
                 _ => kept.push(*point),
             }
+            place[*at] = kept.len() - 1;
+        }
+        for point in self.lines.iter_mut().filter_map(|it| it.point.as_mut()) {
+            *point = place[*point];
         }
         self.replaced = before - kept.len();
         self.points = kept;
         self.step_us = step(&self.points);
+        let is_early = |it: &Point| it.time_us.abs() < FIRST_TIME_US;
+        if self.has_times && self.step_us == MICROS_PER_SECOND && self.points.iter().all(is_early) {
+            self.has_times = false;
+            for point in &mut self.points {
+                point.time_us *= SECONDS_PER_ROW;
+            }
+            self.step_us *= SECONDS_PER_ROW;
+        }
     }
 
     /// Each point as a window. Numbers are those of its time over the step, and no two points share one.
@@ -157,65 +208,37 @@ pub fn events(labels: &[bool]) -> Vec<Range<usize>> {
     events
 }
 
-/// The columns that a first line names, if it is a header: by well-known names, the rest by position.
-fn header(fields: &[&str]) -> Option<Columns> {
-    let is_value = |it: &&str| it.parse::<f64>().is_ok();
-    if fields.iter().skip(1).any(is_value) || micros_of(fields.first()?).is_some() {
-        return None;
-    }
-    let named = |names: &[&str]| {
-        let is_named = |it: &&str| names.contains(&it.to_ascii_lowercase().as_str());
-        fields.iter().position(is_named)
+fn point(fields: &[&str], columns: &Columns, row: usize) -> Result<Point, String> {
+    let time_us = match columns.time {
+        Some(at) => {
+            let time = fields.get(at).copied().unwrap_or_default();
+            micros_of(time).ok_or_else(|| {
+                format!(
+                    "{time:?} is no time; write RFC 3339, YYYY-MM-DD HH:MM:SS or seconds since 1970"
+                )
+            })?
+        }
+        None => row as i64 * SECONDS_PER_ROW * MICROS_PER_SECOND,
     };
-    let time = named(&[
-        "timestamp",
-        "time",
-        "timestamps",
-        "date",
-        "datetime",
-        "period",
-        "ts",
-    ]);
-    let value = named(&["value", "values", "count", "data", "metric", "y"]);
-    let label = named(&["label", "labels", "is_anomaly", "anomaly", "anomalous"]);
-    Some(Columns {
-        time: time.unwrap_or(0),
-        value: value.unwrap_or(1),
-        label: label.or(Some(2)),
-    })
-}
-
-fn point(fields: &[&str], columns: Columns) -> Result<(Point, bool), String> {
-    let field = |at: usize| fields.get(at).copied();
-    let time = field(columns.time).unwrap_or_default();
-    let time_us = micros_of(time).ok_or_else(|| {
-        format!("{time:?} is no time; write RFC 3339, YYYY-MM-DD HH:MM:SS or seconds since 1970")
-    })?;
-    let value = field(columns.value).ok_or("it has no value")?;
-    let value = match value.to_ascii_lowercase().as_str() {
-        "" | "nan" | "null" | "na" => f64::NAN,
-        text => text
+    let value = *fields.get(columns.value).ok_or("it has no value")?;
+    let value = match is_missing(value) {
+        true => f64::NAN,
+        false => value
             .parse::<f64>()
             .ok()
             .filter(|it| it.abs() <= VALUE_MAX)
             .ok_or_else(|| format!("the value {value:?} is no number up to {VALUE_MAX:e}"))?,
     };
-    let label = columns.label.and_then(field).filter(|it| !it.is_empty());
-    let is_anomaly = match label.map(str::to_ascii_lowercase).as_deref() {
-        None | Some("0" | "0.0" | "false") => false,
-        Some("1" | "1.0" | "true") => true,
-        Some(other) => return Err(format!("the label {other:?} is neither 0 nor 1")),
-    };
-    let point = Point {
+    Ok(Point {
         time_us,
         value,
-        is_anomaly,
-    };
-    Ok((point, label.is_some()))
+        is_anomaly: false,
+    })
 }
 
-/// The most frequent distance; of several equally frequent ones the least.
+/// The most frequent distance, of several equally frequent ones the least; the median where that one is rare, since times are not kept to the second there.
 fn step(points: &[Point]) -> i64 {
+    const RARE: usize = 10;
     let distances = points.windows(2).map(|it| it[1].time_us - it[0].time_us);
     let mut distances: Vec<i64> = distances.collect();
     distances.sort_unstable();
@@ -224,7 +247,10 @@ fn step(points: &[Point]) -> i64 {
         true => (it[0], it.len()),
         false => best,
     });
-    best.0
+    match best.1 * RARE < distances.len() {
+        true => distances[distances.len() / 2],
+        false => best.0,
+    }
 }
 
 #[cfg(test)]
@@ -236,12 +262,18 @@ mod tests {
         let text = "value,timestamp,is_anomaly\n1.5,2024-05-12 00:00:00,0\n\nx,2024-05-12 00:01:00,0\n2,2024-05-12 00:02:00,1\n3,2024-05-12 00:01:00,1\n4,noon,0\n,2024-05-12 00:03:00,0\n5,2024-05-12 00:03:00,2\n";
         let series = Series::parse(text);
         let values: Vec<f64> = series.points.iter().map(|it| it.value).collect();
-        assert_eq!(values[..3], [1.5, 3.0, 2.0]);
-        assert!(values[3].is_nan() && values.len() == 4);
+        // The later one of two lines of one time stays.
+        assert_eq!(values, [1.5, 3.0, 2.0, 5.0]);
+        let points: Vec<Option<usize>> = series.lines.iter().map(|it| it.point).collect();
+        let lines = [Some(0), None, Some(2), Some(1), None, Some(3), Some(3)];
+        assert_eq!(points, lines);
+        assert_eq!(series.lines[2].time, "2024-05-12 00:02:00");
         assert_eq!(series.step_us, 60_000_000);
         assert_eq!(series.events(), std::iter::once(1..3).collect::<Vec<_>>());
         let bad: Vec<usize> = series.told.iter().map(|it| it.number).collect();
-        assert_eq!((series.bad_lines, bad), (3, vec![4, 7, 9]));
+        // A label that is not understood leaves its point.
+        assert_eq!((series.bad_lines, bad), (2, vec![4, 7, 9]));
+        assert_eq!(series.unlabelled, 1);
         assert!(series.has_labels);
     }
 
@@ -254,6 +286,52 @@ mod tests {
         assert_eq!((numbers[1] - numbers[0], numbers[2] - numbers[1]), (1, 2));
         let values: Vec<f64> = series.points.iter().map(|it| it.value).collect();
         assert_eq!(values, [1.0, 7.0, 3.0]);
+    }
+
+    #[test]
+    fn values_alone_are_points_in_a_row() {
+        for text in [
+            "Data,Label\r\n1e0,0\r\n2.5,1\r\n+3,0\r\n",
+            "1,0\n2.5,1\n3,0\n0,0\n",
+        ] {
+            let series = Series::parse(text);
+            assert!(!series.has_times && series.has_labels, "{text}");
+            assert_eq!(series.step_us, 60_000_000);
+            assert_eq!(series.events(), std::iter::once(1..2).collect::<Vec<_>>());
+            assert_eq!(series.lines[2].time, "2");
+        }
+        let counted = Series::parse("timestamp,value\n1,10\n2,20\n4,30\n");
+        assert!(!counted.has_times && counted.points[2].time_us == 240_000_000);
+        let timed = Series::parse("timestamp,value\n1715496000,10\n1715496001,20\n");
+        assert!(timed.has_times && timed.step_us == 1_000_000);
+    }
+
+    #[test]
+    fn minus_one_is_an_anomaly_beside_one() {
+        let turned = Series::parse("t,value,label\n60,1,1\n120,2,-1\n180,3,1\n");
+        assert_eq!(turned.events(), std::iter::once(1..2).collect::<Vec<_>>());
+        let unclear = Series::parse("t,value,label\n60,1,0\n120,2,-1\n180,3,1\n");
+        assert_eq!(unclear.events(), std::iter::once(2..3).collect::<Vec<_>>());
+        assert_eq!((unclear.points.len(), unclear.unlabelled), (3, 1));
+    }
+
+    #[test]
+    fn the_step_of_times_that_are_not_exact_is_the_middle_one() {
+        let text: String = (0..50_i64)
+            .map(|it| format!("{}.{:03},1\n", 1_715_496_000 + 60 * it, it * 37 % 501))
+            .collect();
+        let series = Series::parse(&text);
+        assert!(
+            (series.step_us - 60_000_000).abs() < 500_000,
+            "{}",
+            series.step_us
+        );
+        let numbers = series.windows();
+        assert!(
+            numbers
+                .windows(2)
+                .all(|it| it[1].number - it[0].number == 1)
+        );
     }
 
     #[test]

@@ -6,6 +6,8 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime};
 const MILLISECONDS_FROM: f64 = 1e11;
 /// From here on it is one of microseconds.
 const MICROSECONDS_FROM: f64 = 1e14;
+/// From here on it is one of nanoseconds.
+const NANOSECONDS_FROM: f64 = 1e17;
 
 /// Microseconds since 1970; nothing if it is no time. A time without a zone is taken for UTC.
 pub fn micros_of(text: &str) -> Option<i64> {
@@ -16,6 +18,10 @@ pub fn micros_of(text: &str) -> Option<i64> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.timestamp_micros());
     }
+    if let Ok(time) = DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z") {
+        return Some(time.timestamp_micros());
+    }
+    let text = text.trim_end_matches(" UTC");
     let formats = [
         "%Y-%m-%d %H:%M:%S%.f",
         "%Y-%m-%dT%H:%M:%S%.f",
@@ -28,9 +34,9 @@ pub fn micros_of(text: &str) -> Option<i64> {
         .iter()
         .find_map(|it| NaiveDateTime::parse_from_str(text, it).ok());
     let date = || {
-        NaiveDate::parse_from_str(text, "%Y-%m-%d")
-            .ok()?
-            .and_hms_opt(0, 0, 0)
+        let dates = ["%Y-%m-%d", "%Y/%m/%d"].into_iter();
+        let mut dates = dates.filter_map(|it| NaiveDate::parse_from_str(text, it).ok());
+        dates.next()?.and_hms_opt(0, 0, 0)
     };
     Some(local.or_else(date)?.and_utc().timestamp_micros())
 }
@@ -40,7 +46,8 @@ fn of_number(number: f64) -> Option<i64> {
     let micros = match () {
         () if size < MILLISECONDS_FROM => number * 1e6,
         () if size < MICROSECONDS_FROM => number * 1e3,
-        () => number,
+        () if size < NANOSECONDS_FROM => number,
+        () => number / 1e3,
     };
     (micros.abs() < 9e18).then_some(micros as i64)
 }
@@ -62,6 +69,11 @@ mod tests {
             "1715496000.0",
             "1715496000000",
             "1715496000000000",
+            "1715496000000000000",
+            "1.715496e9",
+            "2024-05-12 06:40:00+00:00",
+            "2024-05-12 08:40:00+0200",
+            "2024-05-12 06:40:00 UTC",
         ];
         for text in same {
             assert_eq!(micros_of(text), Some(1_715_496_000_000_000), "{text}");
