@@ -12,24 +12,46 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Earlier values that are remembered.
-const VALUES_MAX: usize = 10_000;
+const VALUES_MAX: u32 = 10_000;
 
 /// Earlier values, by size and by age.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Nearest {
+    values_max: u32,
     /// How often each is there, by a number that orders like it.
     counts: BTreeMap<i32, u32>,
     by_age: VecDeque<i32>,
 }
 
+impl Default for Nearest {
+    fn default() -> Self {
+        Nearest::of_last(VALUES_MAX)
+    }
+}
+
 impl Nearest {
+    /// The last so many values.
+    pub fn of_last(values_max: u32) -> Self {
+        Nearest {
+            values_max,
+            counts: BTreeMap::new(),
+            by_age: VecDeque::new(),
+        }
+    }
+
+    /// The distance between the least and the largest value that are remembered.
+    pub fn range(&self) -> f64 {
+        self.ends().map_or(0.0, |(least, most)| most - least)
+    }
+
     /// The distance to the nearest earlier value, over the range of all; zero for one that was there. None before two different ones. It joins them.
     pub fn step(&mut self, value: f64) -> Option<f64> {
-        let key = ordered(value as f32);
+        // Differences of what f32 cannot hold would be no numbers.
+        let key = ordered((value as f32).clamp(f32::MIN, f32::MAX));
         let distance = self.distance(key);
         self.by_age.push_back(key);
         *self.counts.entry(key).or_default() += 1;
-        if VALUES_MAX < self.by_age.len()
+        if (self.values_max as usize) < self.by_age.len()
             && let Some(oldest) = self.by_age.pop_front()
             && let Some(count) = self.counts.get_mut(&oldest)
         {
@@ -48,8 +70,7 @@ impl Nearest {
     }
 
     fn distance(&self, key: i32) -> Option<f64> {
-        let (least, most) = self.ends()?;
-        let range = most - least;
+        let range = self.range();
         if range <= 0.0 {
             return None;
         }
@@ -186,7 +207,7 @@ mod tests {
         for at in 0..VALUES_MAX {
             nearest.step((at % 10) as f64);
         }
-        assert_eq!(nearest.by_age.len(), VALUES_MAX);
+        assert_eq!(nearest.by_age.len(), VALUES_MAX as usize);
         assert_eq!(nearest.step(-7.0), Some(7.0 / 9.0));
     }
 
