@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn the_step_of_times_that_are_not_exact_is_the_middle_one() {
         let text: String = (0..50_i64)
-            .map(|it| format!("{}.{:03},1\n", 1_715_496_000 + 60 * it, it * 37 % 501))
+            .map(|it| format!("{}.{:03},1\n", 1_715_496_000 + 60 * it, it * it * 37 % 501))
             .collect();
         let series = Series::parse(&text);
         assert!(
