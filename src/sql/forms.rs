@@ -8,6 +8,7 @@ mod ages;
 mod any_of_list;
 mod calls;
 mod compared;
+mod cut_texts;
 mod fields;
 mod first_of_group;
 mod first_words;
@@ -612,6 +613,10 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
             (DataType::JSON | DataType::JSONB, Value::SingleQuotedString(text)) => {
                 Some(format!("parse_json({})", quoted(text)))
             }
+            (data_type, Value::SingleQuotedString(text)) => {
+                let text = Expr::value(Value::SingleQuotedString(text.clone()));
+                cut_texts::of_cast(&CastKind::Cast, &text, data_type)?
+            }
             _ => None,
         },
         Expr::Cast {
@@ -639,9 +644,9 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
                         quoted(text.trim())
                     ))
                 }
-                _ => json::cast(kind, expr, data_type),
+                _ => to_json_or_text(kind, expr, data_type)?,
             },
-            _ => json::cast(kind, expr, data_type),
+            _ => to_json_or_text(kind, expr, data_type)?,
         },
         Expr::RLike {
             negated,
@@ -674,6 +679,17 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
         Expr::Function(call) => calls::rewritten(call)?,
         _ => None,
     })
+}
+
+fn to_json_or_text(
+    kind: &CastKind,
+    expr: &Expr,
+    data_type: &DataType,
+) -> Result<Option<String>, String> {
+    match json::cast(kind, expr, data_type) {
+        None => cut_texts::of_cast(kind, expr, data_type),
+        json => Ok(json),
+    }
 }
 
 /// A text that matches a pattern of the SQL standard, or does not.
