@@ -7,6 +7,7 @@
 //! way; views whose sub-queries the planner understands keep the plans they had.
 
 mod dependent;
+mod of_sets;
 mod one_row;
 mod outer;
 #[cfg(test)]
@@ -23,11 +24,13 @@ use datafusion::functions::expr_fn::coalesce;
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, Exists, InSubquery, SetQuantifier};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
     Aggregate, BinaryExpr, Distinct, Expr, Filter, Join, JoinConstraint, LogicalPlan, Operator,
     Projection, SubqueryAlias, lit, when,
 };
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use dependent::Domain;
 use outer::{free, is_correlated};
 use std::sync::Arc;
@@ -74,12 +77,17 @@ fn is_planned(plan: &LogicalPlan) -> bool {
         if let LogicalPlan::Window(it) = node {
             is_understood &= free(&it.input).is_ok_and(|it| it.is_empty());
         }
+        // Of the rows of no outer row there is still the one of an empty set.
+        if let LogicalPlan::Aggregate(it) = node {
+            is_understood &=
+                !of_sets::has_sets(it) || free(&it.input).is_ok_and(|it| it.is_empty());
+        }
         if let LogicalPlan::Join(it) = node {
             is_understood &= !loses_unmatched(it);
             is_understood &= !(outer::left_of_lateral(node, 1).is_some() && mixes_up(&it.right));
         }
         node.apply_expressions(|it| {
-            is_understood &= !it.exists(|it| Ok(is_of_no_rows(it)))?;
+            is_understood &= !it.exists(|it| Ok(is_of_no_rows(it) || is_constant(it)))?;
             Ok(TreeNodeRecursion::Continue)
         })
     });
@@ -103,6 +111,33 @@ fn is_of_no_rows(expr: &Expr) -> bool {
         Expr::Exists(Exists { subquery, .. }) | Expr::InSubquery(InSubquery { subquery, .. }) => {
             is_of_all_rows(&subquery.subquery) && is_correlated(&subquery.subquery)
         }
+        _ => false,
+    }
+}
+
+/// Whether a sub-query is one value even of no rows, which nothing aggregated tells: the planner, which joins, finds NULL then.
+fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::ScalarSubquery(it) => {
+            is_correlated(&it.subquery) && has_constant_of_all_rows(&it.subquery)
+        }
+        _ => false,
+    }
+}
+
+fn has_constant_of_all_rows(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(it) => {
+            let depends = |expr: &Expr| {
+                let schema = SimplifyContext::builder().with_schema(Arc::clone(it.input.schema()));
+                let simplified = ExprSimplifier::new(schema.build()).simplify(expr.clone());
+                simplified.is_ok_and(|it| !it.column_refs().is_empty())
+            };
+            (is_of_all_rows(&it.input) && !it.expr.iter().all(depends))
+                || has_constant_of_all_rows(&it.input)
+        }
+        LogicalPlan::SubqueryAlias(it) => has_constant_of_all_rows(&it.input),
+        LogicalPlan::Filter(it) => has_constant_of_all_rows(&it.input),
         _ => false,
     }
 }

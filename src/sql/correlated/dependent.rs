@@ -1,7 +1,7 @@
 //! A sub-query computed for every row of its domain at once: its rows, each with the outer columns it was computed for.
 
 use super::outer::{Renamed, as_own, free, free_of_expr, renamed};
-use super::{Unnesting, joined, lateral, not_understood, projected};
+use super::{Unnesting, joined, lateral, not_understood, of_sets, projected};
 use crate::sql::definite::ties;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DataFusionError, JoinType, Result};
@@ -33,7 +33,7 @@ pub struct Dependent {
 
 impl Dependent {
     /// A plan whose last columns are those of the domain.
-    fn of(plan: LogicalPlan, domain: &Domain) -> Self {
+    pub fn of(plan: LogicalPlan, domain: &Domain) -> Self {
         let columns = plan.schema().columns();
         let keys = columns[columns.len() - domain.outer.len()..].to_vec();
         Dependent { plan, keys }
@@ -72,6 +72,9 @@ impl Unnesting<'_> {
             LogicalPlan::Distinct(Distinct::All(input)) => {
                 let below = self.dependent(input, domain)?;
                 LogicalPlan::Distinct(Distinct::All(Arc::new(below.plan)))
+            }
+            LogicalPlan::Aggregate(it) if of_sets::has_sets(it) => {
+                return self.of_sets(it, domain);
             }
             LogicalPlan::Aggregate(it) => self.aggregate(it, plan, domain)?,
             LogicalPlan::Window(it) => self.window(it, plan, domain)?,
@@ -113,16 +116,13 @@ impl Unnesting<'_> {
         Ok(Dependent { plan, keys })
     }
 
-    fn aggregate(
+    /// An aggregate of one set of keys.
+    pub fn aggregate(
         &mut self,
         node: &Aggregate,
         plan: &LogicalPlan,
         domain: &Domain,
     ) -> Result<LogicalPlan> {
-        let is_of_sets = |it: &Expr| matches!(it, Expr::GroupingSet(_));
-        if node.group_expr.iter().any(is_of_sets) {
-            return not_understood();
-        }
         let below = self.dependent(&node.input, domain)?;
         let mut groups = own(&node.group_expr, plan, domain, &below.keys)?;
         let mut aggregates = own(&node.aggr_expr, plan, domain, &below.keys)?;

@@ -164,6 +164,20 @@ fn sub_queries_that_depend_on_outer_rows_have_the_rows_that_they_mean() {
             "SELECT k, v FROM a WHERE v > ALL (SELECT v FROM b WHERE b.k < a.k) AND v <> ANY (SELECT v FROM c WHERE c.k <= a.k)",
             "2 20",
         ),
+        // What is one value even of no rows, and told by nothing that is aggregated.
+        (
+            "SELECT k, (SELECT count(*) IS NULL FROM b WHERE b.k = a.k) AS n, (SELECT 7 FROM (SELECT max(v) FROM b WHERE b.k = a.k) AS m) AS s FROM a",
+            "- false 7, 1 false 7, 2 false 7, 2 false 7, 3 false 7",
+        ),
+        // A set of no keys has a row even of no rows.
+        (
+            "SELECT a.k, l.v AS w, l.n, l.g FROM a JOIN LATERAL (SELECT v, count(*) AS n, grouping(v) AS g FROM b WHERE b.k = a.k GROUP BY ROLLUP (v)) l ON true WHERE a.v <> 20",
+            "- - 0 1, 1 - 2 1, 1 10 1 0, 1 11 1 0, 3 - 0 1",
+        ),
+        (
+            "SELECT a.k, l.v AS w, l.m FROM a LEFT JOIN LATERAL (SELECT v, max(v) AS m FROM b WHERE b.k = a.k GROUP BY GROUPING SETS ((v), (v, k)) HAVING max(v) > 10) l ON true WHERE a.v <> 20",
+            "- - -, 1 11 11, 1 11 11, 3 - -",
+        ),
         // Rows of the same relation.
         (
             "SELECT k, v FROM a WHERE v >= ALL (SELECT v FROM a WHERE v IS NOT NULL) OR v < ANY (SELECT v FROM a WHERE k = 2)",
