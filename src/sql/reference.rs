@@ -108,6 +108,18 @@ const OURS: &[(&str, &str, &str, &str)] = &[
         "json_at_text(json, '{a,b,0}')",
         "The value at a path of Postgres; `json #>> path` is the same.",
     ),
+    (
+        "json_extract_path",
+        JSON,
+        "json_extract_path(json, 'a', '0', …)",
+        "The JSON at the end of steps, as Postgres has it: texts, of which one into an array is a place from 0.",
+    ),
+    (
+        "json_extract_path_text",
+        JSON,
+        "json_extract_path_text(json, 'a', '0', …)",
+        "The value at the end of such steps, a string without its quotes.",
+    ),
     ("to_json", JSON, "to_json(value)", "The value as JSON."),
     (
         "parse_json",

@@ -24,15 +24,17 @@ pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
         }))
     };
     vec![
+        of("json_get", What::Json, &[]),
+        of("json_get_text", What::Text, &[]),
         of(
-            "json_get",
-            What::Json,
-            &["json_extract_path", "jsonb_extract_path"],
+            "json_extract_path",
+            What::JsonOfSteps,
+            &["jsonb_extract_path"],
         ),
         of(
-            "json_get_text",
-            What::Text,
-            &["json_extract_path_text", "jsonb_extract_path_text"],
+            "json_extract_path_text",
+            What::TextOfSteps,
+            &["jsonb_extract_path_text"],
         ),
         of(
             "json_value",
@@ -58,12 +60,15 @@ enum What {
     /// The JSON and the value at a path of Postgres, such as `{a,b,0}`.
     JsonOfKeys,
     TextOfKeys,
+    /// The JSON and the value at the end of steps as Postgres has them: texts, of which one into an array is a place.
+    JsonOfSteps,
+    TextOfSteps,
 }
 
 impl What {
     fn has_path(self) -> bool {
         match self {
-            What::Json | What::Text => false,
+            What::Json | What::Text | What::JsonOfSteps | What::TextOfSteps => false,
             What::TextOfPath | What::JsonOfPath | What::JsonOfKeys | What::TextOfKeys => true,
         }
     }
@@ -124,7 +129,11 @@ impl ScalarUDFImpl for Json {
         };
         let json = cast(json, &DataType::Utf8)?;
         let json = json.as_string::<i32>();
-        let steps = steps.iter().map(Steps::new).collect::<Result<Vec<_>>>()?;
+        let steps = steps.iter().map(|it| match self.what {
+            What::JsonOfSteps | What::TextOfSteps => Steps::either(it),
+            _ => Steps::new(it),
+        });
+        let steps = steps.collect::<Result<Vec<_>>>()?;
         let value = |row: usize| {
             if json.is_null(row) {
                 return None;
@@ -144,8 +153,12 @@ impl ScalarUDFImpl for Json {
                     .try_fold(whole, |it, steps| steps.at(row)?.of(it))?,
             };
             match self.what {
-                What::Json | What::JsonOfPath | What::JsonOfKeys => Some(found.get().to_owned()),
-                What::Text | What::TextOfPath | What::TextOfKeys => text_of(found),
+                What::Json | What::JsonOfPath | What::JsonOfKeys | What::JsonOfSteps => {
+                    Some(found.get().to_owned())
+                }
+                What::Text | What::TextOfPath | What::TextOfKeys | What::TextOfSteps => {
+                    text_of(found)
+                }
             }
         };
         let values: StringArray = (0..rows).map(value).collect();
@@ -198,6 +211,7 @@ impl Step {
 /// A column of steps.
 enum Steps {
     Names(StringArray),
+    NamesOrPlaces(StringArray),
     Places(arrow::array::Int64Array),
 }
 
@@ -212,8 +226,16 @@ impl Steps {
         })
     }
 
+    fn either(column: &ArrayRef) -> Result<Self> {
+        let names = cast(column, &DataType::Utf8)?;
+        Ok(Steps::NamesOrPlaces(names.as_string::<i32>().clone()))
+    }
+
     fn at(&self, row: usize) -> Option<Step> {
         match self {
+            Steps::NamesOrPlaces(it) => it
+                .is_valid(row)
+                .then(|| Step::Either(it.value(row).to_owned())),
             Steps::Names(it) => it
                 .is_valid(row)
                 .then(|| Step::Member(it.value(row).to_owned())),
