@@ -20,9 +20,7 @@ use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
-use datafusion::logical_expr::{
-    Expr, ExprSchemable, FetchType, LogicalPlan, SkipType, Volatility, lit,
-};
+use datafusion::logical_expr::{Expr, ExprSchemable, FetchType, LogicalPlan, SkipType, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use std::collections::BTreeSet;
@@ -586,7 +584,7 @@ impl Lowering<'_> {
 }
 
 /// Keeps the marker of admitted records only where there is an event time. Windows over relations without one (a source without a WATERMARK, a
-/// view, a sub-query whose rows are made of several records) accept every row and never close. Expects the plan before optimisation: pushed-down filters would no longer stand over their relation.
+/// view, a sub-query whose rows are made of several records) accept every row that has a time, and never close. Expects the plan before optimisation: pushed-down filters would no longer stand over their relation.
 ///
 /// # Errors
 /// If windows are over another column than the event time that their relation has.
@@ -608,7 +606,7 @@ pub(super) fn settle_windows(
             {
                 match is_event_time(time, &below, dataflow) {
                     Ok(true) => {}
-                    Ok(false) => return Ok(Transformed::yes(lit(true))),
+                    Ok(false) => return Ok(Transformed::yes(time.clone().is_not_null())),
                     Err(reason) => refused = Some(reason),
                 }
             }

@@ -29,9 +29,16 @@ pub struct Until {
     pub end: String,
     /// How long the window is, if a record tells that.
     size_us: Option<i64>,
+    /// The time of the record.
+    time: String,
 }
 
 impl Until {
+    /// What holds of the records that are in a window at all: those that have a time.
+    fn is_in_window(&self) -> String {
+        format!("{} IS NOT NULL", self.time)
+    }
+
     /// What holds of the records that come before.
     pub fn marker(&self) -> String {
         match self.size_us {
@@ -213,6 +220,7 @@ impl Windowed {
             admitted: Until {
                 end: end.clone(),
                 size_us: Some(*size_us),
+                time: time.clone(),
             },
             end,
             holds: None,
@@ -238,6 +246,7 @@ impl Windowed {
                         admitted: Until {
                             end: end.clone(),
                             size_us: own_us,
+                            time: time.clone(),
                         },
                         ..side(bound(*size_us, 0), end)
                     }
@@ -256,6 +265,7 @@ impl Windowed {
                     admitted: Until {
                         end: format!("{WINDOW_BOUND}({time}, 1, 0)"),
                         size_us: None,
+                        time: time.clone(),
                     },
                     holds: Some(format!("{time} IS NOT NULL")),
                     ..side(bound(SESSION_START), bound(SESSION_END))
@@ -448,12 +458,12 @@ pub fn refuse_over(
     walk::query(query, &mut Refuse(reason))
 }
 
-/// All records of a relation, as a query that is asked once takes them.
-pub fn all_records(relation: &str, _until: &Until) -> Taken {
+/// All records of a relation that have a time, as a query that is asked once takes them. One without a time is in no window, as in Flink.
+pub fn all_records(relation: &str, until: &Until) -> Taken {
     Taken {
         relation: relation.to_owned(),
         columns: "*".to_owned(),
-        condition: None,
+        condition: Some(until.is_in_window()),
     }
 }
 
@@ -462,5 +472,60 @@ pub fn records_on_time(relation: &str, until: &Until) -> Taken {
     Taken {
         condition: Some(until.marker()),
         ..all_records(relation, until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::nullable;
+    use crate::sql::plan_text;
+    use crate::sql::recompute::{Records, recompute, table};
+    use arrow::array::{
+        ArrayRef, Int32Array, RecordBatch, TimestampMicrosecondArray, new_null_array,
+    };
+    use std::sync::Arc;
+
+    /// The plan of the view, and how many rows a batch has.
+    fn planned(windows: &str) -> (String, usize) {
+        let text = format!(
+            "CREATE SOURCE s (at TIMESTAMP, n INT) FORMAT JSON; CREATE MATERIALIZED VIEW v AS SELECT window_start, window_end, n FROM {windows};"
+        );
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let dataflow = runtime.block_on(plan_text("t", &text, |_| None));
+        let dataflow = dataflow.unwrap_or_else(|it| panic!("{windows}: {it}"));
+        let schema = nullable(&dataflow.source("s").expect("a source").schema());
+        let times = TimestampMicrosecondArray::from(vec![Some(90_000_000), None]);
+        let own: [ArrayRef; 2] = [
+            Arc::new(times.with_timezone("UTC")),
+            Arc::new(Int32Array::from(vec![1, 2])),
+        ];
+        let behind = schema.fields().iter().skip(own.len());
+        let behind = behind.map(|it| new_null_array(it.data_type(), 2));
+        let columns: Vec<ArrayRef> = own.into_iter().chain(behind).collect();
+        let rows = RecordBatch::try_new(schema.clone(), columns).expect("columns of the source");
+        let mut records = Records::default();
+        let rows = table(schema, vec![rows]).expect("a table");
+        records.relations.insert("s".to_owned(), rows);
+        let views = runtime.block_on(recompute(&dataflow, &records));
+        let views = views.expect("a batch");
+        let rows = views["v"].iter().map(RecordBatch::num_rows).sum();
+        (dataflow.to_string(), rows)
+    }
+
+    #[test]
+    fn a_record_without_a_time_is_in_no_window() {
+        for (windows, expected) in [
+            ("TUMBLE(s, at, INTERVAL '1' MINUTE)", 1),
+            ("HOP(s, at, INTERVAL '1' MINUTE, INTERVAL '3' MINUTE)", 3),
+            (
+                "CUMULATE(s, at, INTERVAL '1' MINUTE, INTERVAL '2' MINUTE)",
+                1,
+            ),
+            ("SESSION(s, at, INTERVAL '1' MINUTE)", 1),
+        ] {
+            let (plan, rows) = planned(windows);
+            assert!(plan.contains("at IS NOT NULL"), "{windows}: {plan}");
+            assert_eq!(rows, expected, "{windows}");
+        }
     }
 }

@@ -658,7 +658,8 @@ impl ScalarUDFImpl for NowBound {
 }
 
 /// `admitted(time of a record)` or `admitted(end of a window, its length in microseconds)`: what holds of the records that a window takes in.
-/// In a maintained view it never runs; the engine takes it out of the filter and decides by the clock. In a batch the marks of late records have decided before.
+/// In a maintained view it never runs; the engine takes it out of the filter and decides by the clock. In a batch the marks of late records have decided before, and what is left
+/// out is in no window: it has no time.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Admitted {
     signature: Signature,
@@ -688,8 +689,10 @@ impl ScalarUDFImpl for Admitted {
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
         Ok(DataType::Boolean)
     }
-    fn invoke_with_args(&self, _args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        Ok(ColumnarValue::Scalar(ScalarValue::Boolean(Some(true))))
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let ends = args.args[0].to_array(args.number_rows)?;
+        let has_end = arrow::compute::is_not_null(&ends)?;
+        Ok(ColumnarValue::Array(Arc::new(has_end)))
     }
 }
 

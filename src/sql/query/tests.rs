@@ -443,6 +443,20 @@ async fn what_is_wrong_is_said_in_our_words() {
     insta::assert_snapshot!(said);
 }
 
+#[tokio::test]
+async fn a_record_without_a_time_is_in_no_window_of_a_query() {
+    let queries = queries(limits()).await;
+    for (windows, expected) in [
+        ("TUMBLE(t, at, INTERVAL '1' MINUTE)", "1"),
+        ("HOP(t, at, INTERVAL '1' MINUTE, INTERVAL '3' MINUTE)", "3"),
+    ] {
+        let sql = format!(
+            "WITH t AS (SELECT CASE WHEN n = 0 THEN TIMESTAMP '2026-01-05 09:00:00' END AS at FROM lake.numbers) SELECT count(*) FROM {windows}"
+        );
+        assert_eq!(ask(&queries, &sql).await, [[expected]], "{sql}");
+    }
+}
+
 /// As in views, whose values are compared with those of a batch elsewhere: here they are compared with what the words say.
 #[tokio::test]
 async fn what_is_written_means_what_it_says() {
@@ -515,6 +529,11 @@ async fn what_is_written_means_what_it_says() {
         ),
         ("TIMESTAMP ' 2024-03-04 ' = ' 2024-03-04'", "true"),
         ("(named_struct('a', 1)).a", "1"),
+        (
+            r#"jsonb_extract_path_text('{"a": [1, {"0": 2}]}', 'a', '1', '0')"#,
+            "2",
+        ),
+        (r#"json_extract_path('[5, [6]]', '-1')"#, "[6]"),
     ] {
         let rows = ask(&queries, &format!("SELECT {expression} AS v")).await;
         assert_eq!(rows, [[expected]], "{expression}");

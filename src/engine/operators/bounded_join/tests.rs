@@ -98,9 +98,9 @@ fn what_rows_tell_is_what_they_take() {
             let mut rows = Rows::default();
             for key in 0..400_u16 {
                 for row in 0..if key % 10 == 0 { 300_i64 } else { 9 } {
-                    let bytes = [key.to_le_bytes().as_slice(), &row.to_le_bytes(), &[3; 30]];
-                    let key = key.to_le_bytes();
-                    rows.add(given(&key, &bytes.concat(), row * 1_000_000, 1));
+                    let (key, end_us) = (key.to_le_bytes(), row * 1_000_000);
+                    let row = [key.as_slice(), &row.to_le_bytes(), &[3; 30]].concat();
+                    rows.add(given(&key, &row, end_us, 1));
                 }
             }
             if is_taken_back {
