@@ -73,6 +73,12 @@ const OURS: &[(&str, &str, &str, &str)] = &[
         "The remainder, as `a % b`.",
     ),
     (
+        "regexp_replace",
+        REGEX,
+        "regexp_replace(text, pattern, replacement[, flags])",
+        r"The text with the first match of a [regular expression](https://docs.rs/regex/latest/regex/#syntax) replaced, or each one by the flag `g`. In the replacement `\1` to `\9` are groups and `\&` is the whole match, as in Postgres; `$1` is a dollar and a digit.",
+    ),
+    (
         "json_get",
         JSON,
         "json_get(json, step, …)",

@@ -67,6 +67,7 @@ mod ordered;
 mod pairs;
 mod percentile;
 mod reduce;
+mod replacements;
 mod rowwise;
 mod score;
 mod session;
@@ -157,6 +158,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(score::score()),
         date_part(),
         date_trunc(),
+        replacements::regexp_replace(),
         cut_off::date_trunc_of(date_trunc()),
         Arc::new(ScalarUDF::from(to_char::to_char())),
         Arc::new(ScalarUDF::from(to_char::date_format())),

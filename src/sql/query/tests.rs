@@ -534,6 +534,14 @@ async fn what_is_written_means_what_it_says() {
             "2",
         ),
         (r#"json_extract_path('[5, [6]]', '-1')"#, "[6]"),
+        (
+            r"regexp_replace('abcd abed', 'b(.)', '[\&$1\1]')",
+            "a[bc$1c]d abed",
+        ),
+        (
+            r"(SELECT regexp_replace('abcd abed', 'b(.)', r, 'g') FROM (VALUES ('\12\\1')) AS t(r))",
+            r"ac2\\1d ae2\\1d",
+        ),
     ] {
         let rows = ask(&queries, &format!("SELECT {expression} AS v")).await;
         assert_eq!(rows, [[expected]], "{expression}");
