@@ -6,7 +6,7 @@
 
 use arrow::array::{Array, AsArray, StringArray};
 use arrow::datatypes::DataType;
-use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
@@ -289,6 +289,12 @@ impl ScalarUDFImpl for Format {
         self.native.return_type(types)
     }
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<arrow::datatypes::FieldRef> {
+        if matches!(args.arg_fields[0].data_type(), DataType::Duration(_)) {
+            return plan_err!(
+                "{0} takes a time, not the length of one; write {0}(TIMESTAMP '1970-01-01' + length, pattern) for one of less than a day, or its parts: extract(day FROM length)",
+                self.name
+            );
+        }
         let constant = args.scalar_arguments.get(1).copied().flatten();
         if let Some(pattern) = constant.and_then(|it| it.try_as_str().flatten()) {
             self.strftime(pattern)?;

@@ -443,6 +443,19 @@ async fn what_is_wrong_is_said_in_our_words() {
     insta::assert_snapshot!(said);
 }
 
+/// DataFusion passes over the pattern.
+#[tokio::test]
+async fn the_length_of_a_time_has_no_pattern() {
+    let queries = queries(limits()).await;
+    let length = "max(timestamp) - min(timestamp)";
+    let sql = format!("SELECT to_char({length}, 'HH24:MI') FROM logs");
+    let refused = queries.run(&sql, None).await.expect_err(&sql).to_string();
+    assert!(refused.contains("the length of one"), "{refused}");
+    let sql =
+        format!("SELECT to_char(TIMESTAMP '1970-01-01' + ({length}), 'DD HH24:MI') FROM logs");
+    assert_eq!(ask(&queries, &sql).await, [["03 00:00"]]);
+}
+
 #[tokio::test]
 async fn a_record_without_a_time_is_in_no_window_of_a_query() {
     let queries = queries(limits()).await;
