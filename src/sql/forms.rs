@@ -25,6 +25,7 @@ mod named_windows;
 mod names;
 mod patterns;
 mod periods;
+mod powers;
 mod rows_of;
 mod same_names;
 #[cfg(test)]
@@ -226,7 +227,7 @@ impl VisitorMut for Forms {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
-        bind_minus(expr);
+        powers::bind_minus(expr);
         match ages::compared(expr).map(|it| syntax::parse_expression(&it)) {
             None => ControlFlow::Continue(()),
             Some(Ok(compared)) => {
@@ -478,33 +479,6 @@ fn row_in_query(condition: &Expr) -> Option<(Vec<Expr>, &Query, bool)> {
         _ => return None,
     };
     Some((row(values)?, subquery, negated))
-}
-
-/// Binds a minus to the number that is raised to a power, as PostgreSQL does: `-2 ^ 2` is 4.
-fn bind_minus(expr: &mut Expr) {
-    let Expr::UnaryOp {
-        op: UnaryOperator::Minus,
-        expr: of,
-    } = expr
-    else {
-        return;
-    };
-    let null = || Expr::value(Value::Null);
-    let mut power = std::mem::replace(of.as_mut(), null());
-    let mut base = &mut power;
-    while let Expr::BinaryOp {
-        left,
-        op: BinaryOperator::PGExp,
-        ..
-    } = base
-    {
-        base = left.as_mut();
-    }
-    *base = Expr::UnaryOp {
-        op: UnaryOperator::Minus,
-        expr: Box::new(std::mem::replace(base, null())),
-    };
-    *expr = power;
 }
 
 /// What an expression is written as instead, if it is one of another form.
