@@ -443,6 +443,23 @@ async fn what_is_wrong_is_said_in_our_words() {
     insta::assert_snapshot!(said);
 }
 
+#[tokio::test]
+async fn seconds_beyond_all_instants_are_none() {
+    let queries = queries(limits()).await;
+    for seconds in [
+        "1e12",
+        "-1e12",
+        "CAST('NaN' AS DOUBLE)",
+        "max(response_time) * 1e9",
+    ] {
+        let sql = format!("SELECT to_timestamp({seconds}) FROM logs");
+        let refused = queries.run(&sql, None).await.expect_err(&sql).to_string();
+        assert!(refused.contains("1678 to 2261"), "{sql}: {refused}");
+    }
+    let sql = "SELECT CAST(to_timestamp(9e9) AS DATE)::TEXT, to_timestamp(NULL::DOUBLE) IS NULL";
+    assert_eq!(ask(&queries, sql).await, [["2255-03-14", "true"]]);
+}
+
 /// DataFusion passes over the pattern.
 #[tokio::test]
 async fn the_length_of_a_time_has_no_pattern() {
