@@ -26,6 +26,7 @@ mod samples;
 mod sanitized;
 #[cfg(test)]
 mod tests;
+mod unnamed;
 
 pub use error::{Misnamed, QueryError};
 pub use lake::{FileDetails, Lake, TableDetails};

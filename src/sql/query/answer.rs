@@ -201,7 +201,10 @@ impl Answering<'_> {
         self.take_views()?;
         self.register(&catalog, &needed).await?;
         let plan = match question {
-            Question::Query(statement) => self.logical(statement).await?,
+            Question::Query(statement, written) => {
+                let plan = self.logical(statement).await?;
+                written.named(plan).map_err(|it| self.planning(&it))?
+            }
             Question::Columns(statement) => {
                 let plan = self.logical(statement).await?;
                 self.described(&catalog, &plan, &named)?

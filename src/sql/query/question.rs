@@ -1,6 +1,7 @@
 //! What a text asks: the rows of a query, or what there is to be queried.
 
 use super::error::QueryError;
+use super::unnamed::Written;
 use crate::sql::dialect::Tidelake;
 use crate::sql::{asof, canonical, forms, syntax, windows};
 use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
@@ -19,8 +20,8 @@ const OPERATORS_MAX: usize = 2_000;
 /// One statement that only reads.
 #[derive(Debug)]
 pub enum Question {
-    /// Its rows are wanted. `TUMBLE` is rewritten already.
-    Query(DfStatement),
+    /// Its rows are wanted, in columns named as they are written. `TUMBLE` is rewritten already.
+    Query(DfStatement, Written),
     /// `DESCRIBE name`, `SHOW COLUMNS FROM name`, `\d name`, `DESCRIBE SELECT …`: the columns this query has.
     Columns(DfStatement),
     /// `SHOW TABLES`, `\d`
@@ -60,14 +61,15 @@ impl Question {
         {
             return Ok(about);
         }
+        let written = Written::of(&statement);
         prepare(&mut statement)?;
-        Ok(Question::Query(statement))
+        Ok(Question::Query(statement, written))
     }
 
     /// The same, to be changed.
     pub fn query_mut(&mut self) -> Option<&mut DfStatement> {
         match self {
-            Question::Query(it) | Question::Columns(it) => Some(it),
+            Question::Query(it, _) | Question::Columns(it) => Some(it),
             Question::Relations => None,
         }
     }
@@ -75,7 +77,7 @@ impl Question {
     /// The query it is about.
     pub fn query(&self) -> Option<&DfStatement> {
         match self {
-            Question::Query(it) | Question::Columns(it) => Some(it),
+            Question::Query(it, _) | Question::Columns(it) => Some(it),
             Question::Relations => None,
         }
     }

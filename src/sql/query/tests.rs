@@ -444,6 +444,30 @@ async fn what_is_wrong_is_said_in_our_words() {
 }
 
 #[tokio::test]
+async fn a_column_without_a_name_is_called_what_is_written() {
+    let queries = queries(limits()).await;
+    for (sql, names) in [
+        (
+            "SELECT 1, 'a', 1 + 1, (n), n AS m, l.n = 1 FROM lake.numbers AS l",
+            vec!["1", "'a'", "1 + 1", "n", "m", "l.n = 1"],
+        ),
+        (
+            "SELECT count(*), max(n), max(n), split_index('a', '-', 0) FROM lake.numbers",
+            vec!["count(*)", "max(n)", "max(n)_1", "split_index('a', '-', 0)"],
+        ),
+        (
+            "SELECT *, 2 ^ 2, n::TEXT FROM lake.numbers UNION ALL SELECT 1, 2, '3'",
+            vec!["n", "2 ^ 2", "n::TEXT"],
+        ),
+    ] {
+        let answer = queries.run(sql, None).await.expect(sql);
+        let fields = answer.schema.fields().iter();
+        let named: Vec<&str> = fields.map(|it| it.name().as_str()).collect();
+        assert_eq!(named, names, "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn seconds_beyond_all_instants_are_none() {
     let queries = queries(limits()).await;
     for seconds in [
