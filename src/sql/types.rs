@@ -76,28 +76,39 @@ pub fn leaving(expr: &Expr, planned: &DFSchema) -> Result<Expr> {
 /// # Errors
 /// If the type of an expression cannot be told.
 pub fn as_stored(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let plan = in_whole_microseconds(plan)?;
-    let is_text_only = |it: &DataType| {
+    as_texts(in_whole_microseconds(plan)?, |it| {
         matches!(
             it,
             DataType::Time32(_)
                 | DataType::Time64(_)
                 | DataType::Duration(_)
                 | DataType::Interval(_)
+                | DataType::Null
         )
-    };
+    })
+}
+
+/// An ad-hoc query whose times of day have the digits that they have in a view.
+///
+/// # Errors
+/// If a node cannot be made anew.
+pub fn with_times_as_stored(plan: LogicalPlan) -> Result<LogicalPlan> {
+    as_texts(plan, |it| {
+        matches!(it, DataType::Time32(_) | DataType::Time64(_))
+    })
+}
+
+/// The same query with columns of some types as text.
+fn as_texts(plan: LogicalPlan, is_text_only: fn(&DataType) -> bool) -> Result<LogicalPlan> {
     let schema = Arc::clone(plan.schema());
-    if !schema
-        .fields()
-        .iter()
-        .any(|it| is_text_only(it.data_type()) || it.data_type().is_null())
-    {
+    let mut types = schema.fields().iter().map(|it| it.data_type());
+    if !types.any(is_text_only) {
         return Ok(plan);
     }
     let columns = schema.iter().map(|(relation, field)| {
         let column = Expr::Column((relation, field).into());
         match field.data_type() {
-            DataType::Null => {
+            DataType::Null if is_text_only(&DataType::Null) => {
                 let text = cast(column, DataType::Utf8);
                 text.alias_qualified(relation.cloned(), field.name())
             }

@@ -18,7 +18,7 @@ use crate::sql::models::{Binder, Models, Unbound};
 use crate::sql::near::{as_sql, did_you_mean, nearest};
 use crate::sql::{
     by_name, casts, constants, correlated, definite, inside_aggregates, multisets, physical, pivot,
-    register_functions, scopes, side_by_side, sql_type_name, struct_stars, using, words,
+    register_functions, scopes, side_by_side, sql_type_name, struct_stars, types, using, words,
 };
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -203,7 +203,10 @@ impl Answering<'_> {
         let plan = match question {
             Question::Query(statement, written) => {
                 let plan = self.logical(statement).await?;
-                written.named(plan).map_err(|it| self.planning(&it))?
+                written
+                    .named(plan)
+                    .and_then(types::with_times_as_stored)
+                    .map_err(|it| self.planning(&it))?
             }
             Question::Columns(statement) => {
                 let plan = self.logical(statement).await?;

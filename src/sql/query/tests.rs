@@ -443,6 +443,16 @@ async fn what_is_wrong_is_said_in_our_words() {
     insta::assert_snapshot!(said);
 }
 
+/// As a view stores them.
+#[tokio::test]
+async fn times_of_day_have_the_digits_that_they_need() {
+    let queries = queries(limits()).await;
+    let sql = "SELECT CAST(t AS TIME) AS t FROM (VALUES (TIMESTAMP '2026-01-05 05:06:07.5'), (TIMESTAMP '2026-01-05 05:06:07')) AS v(t) ORDER BY 1";
+    let answer = queries.run(sql, None).await.expect("an answer");
+    assert_eq!(*answer.schema.field(0).data_type(), DataType::Utf8);
+    assert_eq!(json(&answer), [["05:06:07"], ["05:06:07.5"]]);
+}
+
 #[tokio::test]
 async fn a_column_without_a_name_is_called_what_is_written() {
     let queries = queries(limits()).await;
