@@ -8,6 +8,8 @@
 //! The types of an expression are known when those of its parts are settled, so this rule settles them in the same walk, by DataFusion's
 //! own rule.
 
+mod inside;
+
 use crate::plan::sql_name;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::config::ConfigOptions;
@@ -15,6 +17,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRewriter};
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::{InList, InSubquery, SetComparison};
 use datafusion::logical_expr::expr_rewriter::{NamePreserver, coerce_plan_expr_for_schema};
+use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     Between, BinaryExpr, Case, Expr, ExprSchemable, Join, LogicalPlan, Operator, Projection, Union,
@@ -153,6 +156,12 @@ impl Settling<'_> {
                 it.args = self.alike(it.args);
                 Expr::ScalarFunction(it)
             }
+            Expr::WindowFunction(mut it)
+                if ["lag", "lead"].contains(&it.fun.name()) && it.params.args.len() == 3 =>
+            {
+                it.params.args = self.of_shift(it.params.args)?;
+                Expr::WindowFunction(it)
+            }
             other => other,
         })
     }
@@ -224,6 +233,15 @@ impl Settling<'_> {
         let Ok(of_values) = types(&values) else {
             return values;
         };
+        if let Some(settled) = inside::settled(&of_values) {
+            let values = values.into_iter().zip(of_values).zip(settled);
+            return values
+                .map(|((it, before), data_type)| match before == data_type {
+                    true => it,
+                    false => cast(it, data_type),
+                })
+                .collect();
+        }
         let has = |of: fn(&DataType) -> bool| of_values.iter().any(of);
         if !has(DataType::is_decimal) || !has(DataType::is_floating) {
             return values;
@@ -247,6 +265,40 @@ impl Settling<'_> {
             .collect()
     }
 
+    /// The arguments of `lag` and `lead`: DataFusion makes the default a value of the type of the others, and an INT of 0.5 is 0. Where it would be
+    /// another number, all are of the type that `coalesce` would give them.
+    fn of_shift(&self, args: Vec<Expr>) -> Result<Vec<Expr>> {
+        let (Ok(of_value), Some(default)) = (args[0].get_type(self.schema), number(&args[2])?)
+        else {
+            return Ok(args);
+        };
+        let is_same = |it: ScalarValue| it.cast_to(&default.data_type());
+        let kept = default.cast_to(&of_value).and_then(is_same);
+        if !of_value.is_numeric() || kept.is_ok_and(|it| it == default) {
+            return Ok(args);
+        }
+        let mut args = args.into_iter();
+        let (value, offset) = (args.next(), args.next());
+        let both = value.into_iter().chain([lit(default)]).collect();
+        let [value, default]: [Expr; 2] = self.alike(both).try_into().expect("as many as before");
+        let types = [value.get_type(self.schema)?, default.get_type(self.schema)?];
+        let Some(common) = type_union_coercion(&types[0], &types[1]) else {
+            return plan_err!("{value} and {default} have no type in common");
+        };
+        let default = match number(&default)? {
+            Some(it) => lit(it.cast_to(&common)?),
+            None => default,
+        };
+        let value = match types[0] == common {
+            true => value,
+            false => cast(value, common),
+        };
+        Ok(std::iter::once(value)
+            .chain(offset)
+            .chain([default])
+            .collect())
+    }
+
     fn comparable(&self, left: &Expr, right: &Expr) -> Result<()> {
         let is_literal = |it: &Expr| matches!(it, Expr::Literal(..));
         if is_literal(left) || is_literal(right) {
@@ -258,6 +310,22 @@ impl Settling<'_> {
             (Err(_), _) | (_, Err(_)) => Ok(()),
         }
     }
+}
+
+/// The number that is written, if it is one.
+fn number(expr: &Expr) -> Result<Option<ScalarValue>> {
+    Ok(match expr {
+        Expr::Literal(it, _) if it.data_type().is_numeric() && !it.is_null() => Some(it.clone()),
+        Expr::Negative(it) => match number(it)? {
+            Some(it) => Some(it.arithmetic_negate()?),
+            None => None,
+        },
+        Expr::Cast(it) => match number(&it.expr)? {
+            Some(number) => Some(number.cast_to(it.field.data_type())?),
+            None => None,
+        },
+        _ => None,
+    })
 }
 
 fn is_comparison(operator: Operator) -> bool {
@@ -525,6 +593,23 @@ mod tests {
                 "0",
             ),
             ("SELECT CASE d - d WHEN tiny THEN 1 ELSE 2 END FROM s", "2"),
+            // Within lists and structs, too.
+            ("SELECT [[d], [tiny]] FROM s", "[[0.3], [1e-20]]"),
+            (
+                "SELECT CASE WHEN n > 0 THEN [struct(d, n)] ELSE [struct(big, n)] END FROM s",
+                "[{c0: 0.3, c1: 12}]",
+            ),
+            ("SELECT coalesce(NULL, [tiny], [d]) FROM s", "[1e-20]"),
+            // A default is the number that is written.
+            ("SELECT lag(n, 1, 0.5) OVER () FROM s", "0.5"),
+            ("SELECT lag(n, 1, -2) OVER () FROM s", "-2"),
+            ("SELECT lag(d, 1, 0.5) OVER () FROM s", "0.50"),
+            (
+                "SELECT lead(d, 1, -0.125) OVER () FROM s",
+                "-0.125000000000000",
+            ),
+            ("SELECT lag(d, 1, 1e-20) OVER () FROM s", "1e-20"),
+            ("SELECT lag(d, 1, NULL) OVER () IS NULL FROM s", "true"),
             // What stands around it takes the type that it has then.
             (
                 "SELECT (CASE WHEN n < 0 THEN n ELSE tiny END) = d - d FROM s",
