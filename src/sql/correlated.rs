@@ -13,7 +13,7 @@ mod outer;
 #[cfg(test)]
 mod tests;
 
-use super::planning_state;
+use super::{planning_state, side_by_side};
 use crate::plan::Dataflow;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{
@@ -38,9 +38,13 @@ use std::sync::Arc;
 /// The same query without sub-queries that only this module understands.
 ///
 /// # Errors
-/// If one stands for a single value and may have several rows: what to write instead.
+/// If one stands for a single value and may have several rows, or a text is compared with a number: what to write instead.
 pub fn unnested(plan: LogicalPlan, dataflow: &Dataflow) -> Result<LogicalPlan> {
-    if !has_subqueries(&plan) || is_planned(&plan) {
+    if !has_subqueries(&plan) {
+        return Ok(plan);
+    }
+    side_by_side::refuse_incomparable(&plan)?;
+    if is_planned(&plan) {
         return Ok(plan);
     }
     let mut unnesting = Unnesting { dataflow, made: 0 };

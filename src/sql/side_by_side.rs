@@ -13,7 +13,7 @@ mod inside;
 use crate::plan::sql_name;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRewriter};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion, TreeNodeRewriter};
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::{InList, InSubquery, SetComparison};
 use datafusion::logical_expr::expr_rewriter::{NamePreserver, coerce_plan_expr_for_schema};
@@ -68,6 +68,23 @@ impl AnalyzerRule for SideBySide {
     }
 }
 
+/// Refuses comparisons of texts with numbers, as the rule does, by the names that are written: what sub-queries become has others.
+///
+/// # Errors
+/// If there is one.
+pub fn refuse_incomparable(plan: &LogicalPlan) -> Result<()> {
+    plan.apply_with_subqueries(|node| {
+        let schema = merge_schema(&node.inputs());
+        node.apply_expressions(|expr| {
+            expr.apply(|it| {
+                refuse(it, &schema)?;
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })
+    .map(|_| ())
+}
+
 fn settled(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let plan = match plan {
         // What it filters by was settled before it was moved there.
@@ -107,9 +124,9 @@ impl TreeNodeRewriter for Settling<'_> {
 
 impl Settling<'_> {
     fn beside(&self, expr: Expr) -> Result<Expr> {
+        refuse(&expr, self.schema)?;
         Ok(match expr {
             Expr::BinaryExpr(it) if is_comparison(it.op) => {
-                self.comparable(&it.left, &it.right)?;
                 let [left, right] = self
                     .compared(vec![*it.left, *it.right])
                     .try_into()
@@ -117,8 +134,6 @@ impl Settling<'_> {
                 Expr::BinaryExpr(BinaryExpr::new(Box::new(left), it.op, Box::new(right)))
             }
             Expr::Between(it) => {
-                self.comparable(&it.expr, &it.low)?;
-                self.comparable(&it.expr, &it.high)?;
                 let [expr, low, high] = self
                     .compared(vec![*it.expr, *it.low, *it.high])
                     .try_into()
@@ -131,9 +146,6 @@ impl Settling<'_> {
                 ))
             }
             Expr::InList(it) => {
-                for of_list in &it.list {
-                    self.comparable(&it.expr, of_list)?;
-                }
                 let mut all = vec![*it.expr];
                 all.extend(it.list);
                 let mut all = self.compared(all).into_iter();
@@ -196,10 +208,6 @@ impl Settling<'_> {
         let Ok(data_type) = expr.get_type(self.schema) else {
             return Ok((expr, rows));
         };
-        if !matches!(expr, Expr::Literal(..)) {
-            let named = rows.schema().columns().remove(0);
-            comparable(&expr, &data_type, &Expr::Column(named), &of_rows)?;
-        }
         if !meet(&data_type, &of_rows) {
             return Ok((expr, rows));
         }
@@ -297,18 +305,6 @@ impl Settling<'_> {
             .chain(offset)
             .chain([default])
             .collect())
-    }
-
-    fn comparable(&self, left: &Expr, right: &Expr) -> Result<()> {
-        let is_literal = |it: &Expr| matches!(it, Expr::Literal(..));
-        if is_literal(left) || is_literal(right) {
-            return Ok(());
-        }
-        match (left.get_type(self.schema), right.get_type(self.schema)) {
-            (Ok(of_left), Ok(of_right)) => comparable(left, &of_left, right, &of_right),
-            // Whatever has no type is refused further on.
-            (Err(_), _) | (_, Err(_)) => Ok(()),
-        }
     }
 }
 
@@ -408,6 +404,55 @@ fn digits_of(expr: &Expr) -> Option<(&'static str, String, String)> {
     Some((sign, whole.to_owned(), fraction.to_owned()))
 }
 
+/// Refuses an expression that compares a text with a number that is not written.
+fn refuse(expr: &Expr, schema: &DFSchema) -> Result<()> {
+    let pair = |left: &Expr, right: &Expr| {
+        let is_literal = |it: &Expr| matches!(it, Expr::Literal(..));
+        if is_literal(left) || is_literal(right) {
+            return Ok(());
+        }
+        match (left.get_type(schema), right.get_type(schema)) {
+            (Ok(of_left), Ok(of_right)) => comparable(left, &of_left, right, &of_right),
+            // Whatever has no type is refused further on.
+            (Err(_), _) | (_, Err(_)) => Ok(()),
+        }
+    };
+    let with_rows = |value: &Expr, rows: &LogicalPlan| match value.get_type(schema) {
+        Ok(of_value) if !matches!(value, Expr::Literal(..)) => {
+            let of_rows = rows.schema().field(0).data_type();
+            comparable(value, &of_value, &column_of(rows), of_rows)
+        }
+        Ok(_) | Err(_) => Ok(()),
+    };
+    match expr {
+        Expr::BinaryExpr(it) if is_comparison(it.op) => pair(&it.left, &it.right),
+        Expr::Between(it) => {
+            pair(&it.expr, &it.low)?;
+            pair(&it.expr, &it.high)
+        }
+        Expr::InList(it) => it.list.iter().try_for_each(|of| pair(&it.expr, of)),
+        Expr::InSubquery(it) => with_rows(&it.expr, &it.subquery.subquery),
+        Expr::SetComparison(it) => with_rows(&it.expr, &it.subquery.subquery),
+        _ => Ok(()),
+    }
+}
+
+/// The one column of rows, as it is written.
+fn column_of(rows: &LogicalPlan) -> Expr {
+    match rows {
+        LogicalPlan::Projection(it) if it.expr.len() == 1 => {
+            match (it.expr[0].clone().unalias(), it.input.as_ref()) {
+                (Expr::Column(_), input @ LogicalPlan::SubqueryAlias(_)) => column_of(input),
+                (expr, _) => expr,
+            }
+        }
+        LogicalPlan::SubqueryAlias(it) if it.schema.fields().len() == 1 => column_of(&it.input),
+        LogicalPlan::Limit(it) => column_of(&it.input),
+        LogicalPlan::Sort(it) => column_of(&it.input),
+        other => Expr::Column(other.schema().columns().remove(0)),
+    }
+}
+
 /// Refuses to compare a text with a number.
 fn comparable(left: &Expr, of_left: &DataType, right: &Expr, of_right: &DataType) -> Result<()> {
     let (text, number, of_number) = match (of_left.is_string(), of_right.is_string()) {
@@ -425,6 +470,7 @@ fn comparable(left: &Expr, of_left: &DataType, right: &Expr, of_right: &DataType
 fn written(expr: &Expr) -> String {
     match expr {
         Expr::OuterReferenceColumn(_, column) => column.flat_name(),
+        Expr::ScalarSubquery(it) => written(&column_of(&it.subquery)),
         other => other.to_string(),
     }
 }

@@ -250,3 +250,30 @@ fn a_value_of_several_rows_is_refused() {
         assert!(reason.contains("write max(…) of the value"), "{reason}");
     }
 }
+
+/// By the names that are written, and not those that sub-queries have as joins.
+#[test]
+fn a_text_that_is_compared_with_a_number_is_refused_by_name() {
+    const B: &str = "(SELECT CAST(v AS TEXT) AS t, k FROM b) AS b";
+    for (query, expected) in [
+        (
+            format!("SELECT k FROM a WHERE v > (SELECT t FROM {B} WHERE b.k = a.k LIMIT 1)"),
+            "`b.t` is TEXT and `a.v` is INT",
+        ),
+        (
+            format!("SELECT k FROM a WHERE EXISTS (SELECT 1 FROM {B} WHERE b.t = a.v LIMIT 2)"),
+            "`b.t` is TEXT and `a.v` is INT",
+        ),
+        (
+            format!("SELECT k FROM a WHERE v = ALL (SELECT t FROM {B} WHERE b.k = a.k)"),
+            "`b.t` is TEXT and `a.v` is INT",
+        ),
+        (
+            format!("SELECT k FROM a WHERE v NOT IN (SELECT t FROM {B} WHERE b.k = a.k)"),
+            "`b.t` is TEXT and `a.v` is INT",
+        ),
+    ] {
+        let reason = rows(&query).expect_err(&query).to_string();
+        assert!(reason.contains(expected), "{query}: {reason}");
+    }
+}
