@@ -14,6 +14,7 @@ use super::question::{Question, of_plain_view};
 use crate::lake::{self, Store};
 use crate::model::ERRORS;
 use crate::plan::{Dataflow, with_plain_literals, with_sql_types};
+use crate::sql::constant_rows::ROW_FUNCTIONS;
 use crate::sql::models::{Binder, Models, Unbound};
 use crate::sql::near::{as_sql, did_you_mean, nearest};
 use crate::sql::{
@@ -72,11 +73,7 @@ pub fn session(environment: &Arc<RuntimeEnv>) -> SessionContext {
         .with_physical_optimizer_rules(physical::rules())
         .build();
     register_functions(&mut state);
-    let context = SessionContext::new_with_state(state);
-    for name in ["generate_series", "range"] {
-        context.deregister_udtf(name);
-    }
-    context
+    SessionContext::new_with_state(state)
 }
 
 /// Names of all functions a statement may use, in order.
@@ -627,8 +624,9 @@ fn resolve(
     needed: &mut Needed,
     named: &mut Vec<String>,
 ) -> Result<(), QueryError> {
-    let (relations, _) =
+    let (mut relations, _) =
         resolve_table_references(statement, true).map_err(|it| QueryError::planning(&it))?;
+    relations.retain(|it| !is_function(catalog, it));
     for relation in relations.iter().map(ToString::to_string) {
         if !named.contains(&relation) {
             named.push(relation);
@@ -667,6 +665,22 @@ fn resolve(
         }
     }
     Ok(())
+}
+
+/// Whether a name in FROM is that of a function whose rows are its own.
+fn is_function(catalog: &Catalog, relation: &TableReference) -> bool {
+    let is_relation = |name: &str| {
+        let mut plain = catalog.plain.iter();
+        catalog.live.contains_key(name)
+            || catalog.stored.contains(name)
+            || plain.any(|it| it.0 == name)
+    };
+    match relation {
+        TableReference::Bare { table } => {
+            ROW_FUNCTIONS.contains(&table.as_ref()) && !is_relation(table)
+        }
+        TableReference::Partial { .. } | TableReference::Full { .. } => false,
+    }
 }
 
 /// Something that can be named.

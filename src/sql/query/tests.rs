@@ -294,7 +294,6 @@ async fn what_does_not_read_is_refused() {
         ("EXPLAIN DELETE FROM logs", "DELETE is not possible here"),
         ("SELECT 1; SELECT 2", "one statement at a time"),
         ("SELECT * FROM '/etc/passwd'", "no view or table"),
-        ("SELECT * FROM generate_series(1, 10)", "generate_series"),
         ("SELECT nope FROM logs", "nope"),
         (" ", "empty"),
     ];
@@ -451,6 +450,42 @@ async fn times_of_day_have_the_digits_that_they_need() {
     let answer = queries.run(sql, None).await.expect("an answer");
     assert_eq!(*answer.schema.field(0).data_type(), DataType::Utf8);
     assert_eq!(json(&answer), [["05:06:07"], ["05:06:07.5"]]);
+}
+
+#[tokio::test]
+async fn a_series_is_rows_of_its_own() {
+    let queries = queries(limits()).await;
+    for (sql, expected) in [
+        ("SELECT * FROM generate_series(1, 3)", "1,2,3"),
+        ("SELECT g FROM generate_series(5, 1, -2) AS g", "5,3,1"),
+        ("SELECT i FROM range(3) AS r(i) ORDER BY i DESC", "2,1,0"),
+        (
+            "SELECT i + n FROM generate_series(10, 20, 10) AS s(i) JOIN lake.numbers ON n < 2 ORDER BY 1",
+            "10,11,20,21",
+        ),
+    ] {
+        assert_eq!(
+            ask(&queries, sql).await.concat().join(","),
+            expected,
+            "{sql}"
+        );
+    }
+    let answer = queries.run("SELECT * FROM range(2)", None).await;
+    assert!(answer.expect("an answer").tables.is_empty());
+    let unknown = queries.run("SELECT * FROM generate_series", None).await;
+    assert!(unknown.is_err());
+}
+
+#[tokio::test]
+async fn a_series_without_an_end_in_sight_stops() {
+    let limits = Limits {
+        time: Duration::from_secs(2),
+        ..limits()
+    };
+    let queries = queries(limits).await;
+    let sql = "SELECT sum(i % 7) FROM generate_series(1, 9223372036854775806) AS s(i)";
+    let error = queries.run(sql, None).await.unwrap_err();
+    assert!(matches!(error, QueryError::TimedOut { .. }), "{error}");
 }
 
 #[tokio::test]
