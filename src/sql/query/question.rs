@@ -3,7 +3,7 @@
 use super::error::QueryError;
 use super::unnamed::Written;
 use crate::sql::dialect::Tidelake;
-use crate::sql::{asof, canonical, forms, syntax, windows};
+use crate::sql::{asof, canonical, elsewhere, forms, syntax, windows};
 use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{
     DescribeAlias, ObjectName, ShowStatementIn, ShowStatementOptions, Statement,
@@ -240,6 +240,7 @@ fn operators(sql: &str) -> usize {
 fn parse_one(sql: &str) -> Result<DfStatement, QueryError> {
     let tokens = syntax::tokens(sql);
     let tokens = tokens.map_err(|it| QueryError::planning(&ParserError::from(it).into()))?;
+    elsewhere::refuse_clauses(&tokens).map_err(|(_, it)| QueryError::rejected(it))?;
     let tokens = asof::as_joins(tokens).map_err(|(_, it)| QueryError::rejected(it))?;
     let parsed = DFParserBuilder::new(tokens)
         .with_dialect(&Tidelake)

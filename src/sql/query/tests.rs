@@ -294,6 +294,10 @@ async fn what_does_not_read_is_refused() {
         ("EXPLAIN DELETE FROM logs", "DELETE is not possible here"),
         ("SELECT 1; SELECT 2", "one statement at a time"),
         ("SELECT * FROM '/etc/passwd'", "no view or table"),
+        (
+            "SELECT n FROM numbers UNION CORRESPONDING SELECT n FROM numbers",
+            "write UNION BY NAME",
+        ),
         ("SELECT nope FROM logs", "nope"),
         (" ", "empty"),
     ];
