@@ -572,6 +572,20 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
             pattern,
             escape_char,
         } => Some(similar(*negated, expr, pattern, escape_char.as_ref())?),
+        Expr::Like {
+            negated,
+            any: false,
+            expr,
+            pattern,
+            escape_char: Some(escape),
+        } => like("LIKE", *negated, expr, pattern, escape)?,
+        Expr::ILike {
+            negated,
+            any: false,
+            expr,
+            pattern,
+            escape_char: Some(escape),
+        } => like("ILIKE", *negated, expr, pattern, escape)?,
         Expr::Interval(it) => plain_interval(it)?,
         Expr::CompoundFieldAccess { root, access_chain } => {
             match json::subscripts(root, access_chain)? {
@@ -673,28 +687,46 @@ fn similar(
     pattern: &Expr,
     escape: Option<&ValueWithSpan>,
 ) -> Result<String, String> {
-    let text = |it: &Value| match it {
-        Value::SingleQuotedString(text) => Some(text.clone()),
-        _ => None,
-    };
-    let pattern = match pattern {
-        Expr::Value(it) => text(&it.value),
-        _ => None,
-    };
-    let pattern = pattern.ok_or(
+    let pattern = text_of(pattern).ok_or(
         "SIMILAR TO takes a constant pattern; for one that is computed write text ~ pattern, with a regular expression such as '^(a|b).*$'",
     )?;
     let escape = match escape {
         None => Some('\\'),
-        Some(it) => {
-            let text = text(&it.value).filter(|it| it.chars().count() <= 1);
-            let text = text.ok_or("SIMILAR TO … ESCAPE takes one character, or '' for none")?;
-            text.chars().next()
-        }
+        Some(it) => escape_of("SIMILAR TO", it)?,
     };
-    let regex = patterns::similar_to(&pattern, escape)?;
+    let regex = patterns::similar_to(pattern, escape)?;
     let operator = if negated { "!~" } else { "~" };
     Ok(format!("(({expr}) {operator} {})", quoted(&regex)))
+}
+
+/// The one character of `ESCAPE '!'`, or none of `ESCAPE ''`.
+fn escape_of(operator: &str, escape: &ValueWithSpan) -> Result<Option<char>, String> {
+    match &escape.value {
+        Value::SingleQuotedString(text) if text.chars().count() <= 1 => Ok(text.chars().next()),
+        _ => Err(format!(
+            "{operator} … ESCAPE takes one character, or '' for none"
+        )),
+    }
+}
+
+/// `LIKE` with an escape character of its own, as one with a backslash.
+fn like(
+    operator: &str,
+    negated: bool,
+    expr: &Expr,
+    pattern: &Expr,
+    escape: &ValueWithSpan,
+) -> Result<Option<String>, String> {
+    let escape = escape_of(operator, escape)?;
+    if escape == Some('\\') {
+        return Ok(None);
+    }
+    let pattern = text_of(pattern).ok_or_else(|| {
+        format!("{operator} … ESCAPE takes a constant pattern; in one that is computed write a backslash before what stands for itself")
+    })?;
+    let pattern = quoted(&patterns::like(pattern, escape)?);
+    let not = if negated { "NOT " } else { "" };
+    Ok(Some(format!("(({expr}) {not}{operator} {pattern})")))
 }
 
 /// A text in an order that texts have anyway: that of their code points.

@@ -1,4 +1,5 @@
-//! `SIMILAR TO`: the SQL standard's pattern of a whole text, as the regular expression that finds the same texts.
+//! `SIMILAR TO`: the SQL standard's pattern of a whole text, as the regular expression that finds the same texts. And patterns of `LIKE` with an escape
+//! character of their own, as those with a backslash.
 
 /// A pattern of `SIMILAR TO` as a regular expression. Without an escape character it has none.
 ///
@@ -27,6 +28,29 @@ pub fn similar_to(pattern: &str, escape: Option<char>) -> Result<String, String>
     }
     regex.push_str(")$");
     Ok(regex)
+}
+
+/// A pattern of `LIKE` as one whose escape character is the backslash. Without an escape character it has none.
+///
+/// # Errors
+/// If the escape character ends the pattern.
+pub fn like(pattern: &str, escape: Option<char>) -> Result<String, String> {
+    let mut like = String::with_capacity(pattern.len());
+    let mut rest = pattern.chars();
+    while let Some(next) = rest.next() {
+        let literal = match next {
+            _ if Some(next) == escape => rest.next().ok_or_else(|| {
+                format!("LIKE: '{pattern}' ends with its escape character; write it twice for the character itself")
+            })?,
+            '\\' => next,
+            other => {
+                like.push(other);
+                continue;
+            }
+        };
+        like.extend(['\\', literal]);
+    }
+    Ok(like)
 }
 
 /// `[a-z]`, `[^abc]` and `[[:alpha:]_]`, of which the opening bracket is taken.

@@ -772,3 +772,31 @@ fn seconds_are_printed_by_a_pattern() {
         )
     );
 }
+
+#[test]
+fn patterns_of_like_have_an_escape_character_of_their_own() {
+    for (condition, expected) in [
+        (r"a LIKE '10!%' ESCAPE '!'", r"((a) LIKE '10\%')"),
+        (
+            r"a NOT ILIKE 'x\_|||%%' ESCAPE '|'",
+            r"((a) NOT ILIKE 'x\\_\|\%%')",
+        ),
+        (r"a LIKE '\%' ESCAPE ''", r"((a) LIKE '\\%')"),
+        (r"a LIKE '10\%' ESCAPE '\'", r"a LIKE '10\%' ESCAPE '\'"),
+    ] {
+        let taken = taken_for(&format!("SELECT a FROM t WHERE {condition}"));
+        assert_eq!(
+            taken,
+            Ok(format!("SELECT a FROM t WHERE {expected}")),
+            "{condition}"
+        );
+    }
+    for (condition, instead) in [
+        ("a LIKE b ESCAPE '!'", "a constant pattern"),
+        ("a LIKE 'x!' ESCAPE '!'", "write it twice"),
+        ("a LIKE 'x' ESCAPE '!!'", "one character"),
+    ] {
+        let refused = taken_for(&format!("SELECT a FROM t WHERE {condition}")).unwrap_err();
+        assert!(refused.contains(instead), "{condition}: {refused}");
+    }
+}
