@@ -566,6 +566,21 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
             UnaryOperator::PGAbs => Some(format!("abs({expr})")),
             _ => None,
         },
+        Expr::IsDistinctFrom(left, right) => match (row(left), row(right)) {
+            (Some(left), Some(right)) => Some(format!("(NOT {})", not_distinct(&left, &right)?)),
+            _ => None,
+        },
+        Expr::IsNotDistinctFrom(left, right) => match (row(left), row(right)) {
+            (Some(left), Some(right)) => Some(not_distinct(&left, &right)?),
+            _ => None,
+        },
+        // The part that a pattern finds, or its first group.
+        Expr::Substring {
+            expr,
+            substring_from: Some(pattern),
+            substring_for: None,
+            ..
+        } if text_of(pattern).is_some() => Some(format!("(regexp_match({expr}, {pattern}))[1]")),
         Expr::SimilarTo {
             negated,
             expr,
@@ -900,15 +915,29 @@ fn row(expr: &Expr) -> Option<Vec<Expr>> {
     }
 }
 
-/// Two rows compared, value by value, from the first on.
-fn rows(left: &[Expr], op: &BinaryOperator, right: &[Expr]) -> Result<Option<String>, String> {
-    if left.len() != right.len() || left.is_empty() {
-        return Err(format!(
+/// Whether two rows are of as many values.
+fn refuse_other_length(left: &[Expr], right: &[Expr]) -> Result<(), String> {
+    match left.len() == right.len() && !left.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
             "rows of {} and {} values are compared; both need as many",
             left.len(),
             right.len()
-        ));
+        )),
     }
+}
+
+/// Two rows of which all values are equal or both NULL.
+fn not_distinct(left: &[Expr], right: &[Expr]) -> Result<String, String> {
+    refuse_other_length(left, right)?;
+    let pairs = left.iter().zip(right);
+    let each = pairs.map(|(a, b)| format!("({a}) IS NOT DISTINCT FROM ({b})"));
+    Ok(format!("({})", each.collect::<Vec<_>>().join(" AND ")))
+}
+
+/// Two rows compared, value by value, from the first on.
+fn rows(left: &[Expr], op: &BinaryOperator, right: &[Expr]) -> Result<Option<String>, String> {
+    refuse_other_length(left, right)?;
     let pairs = || left.iter().zip(right);
     let all = |op: &str, between: &str| {
         let each: Vec<String> = pairs().map(|(a, b)| format!("({a}) {op} ({b})")).collect();

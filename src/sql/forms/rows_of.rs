@@ -1,6 +1,7 @@
 //! Which rows a SELECT is of: `DISTINCT ON` by numbers and in any order, `GROUP BY (a, b)`, and lists in SELECT that are rows.
 
-use super::macros;
+use super::{macros, unnest};
+use crate::sql::constant_rows::ROW_FUNCTIONS;
 use crate::sql::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
     Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
@@ -279,15 +280,9 @@ pub fn lists_of_members(name: &str) -> Option<&'static str> {
 /// If the relation cannot be read again.
 pub fn named_after_relation(query: &mut Query) -> Result<(), String> {
     let Some((name, relation)) = one_function(query) else {
-        return Ok(());
+        return series_beside_relations(query);
     };
-    let mut reads = Reads {
-        name: syntax::known_as(&name),
-        found: false,
-        by_planner: false,
-    };
-    walk::query(query, &mut reads)?;
-    if !reads.found || reads.by_planner {
+    if !is_read_by_its_name(&name, query)? {
         return Ok(());
     }
     let text = format!("SELECT 1 FROM {relation} AS {name}({name})");
@@ -297,6 +292,70 @@ pub fn named_after_relation(query: &mut Query) -> Result<(), String> {
         select.from = made.from;
     }
     Ok(())
+}
+
+/// The same of series that depend on no row and stand beside other relations.
+fn series_beside_relations(query: &mut Query) -> Result<(), String> {
+    let mut named = Vec::new();
+    for factor in factors(query) {
+        let (alias, called, args) = match &*factor {
+            TableFactor::Table {
+                name,
+                alias,
+                args: Some(args),
+                ..
+            } => (alias, name.to_string(), &args.args),
+            TableFactor::Function {
+                name, alias, args, ..
+            } => (alias, name.to_string(), args),
+            _ => continue,
+        };
+        let is_series = ROW_FUNCTIONS.contains(&called.to_lowercase().as_str())
+            && unnest::lists(&called, args).is_none();
+        let is_named = alias.as_ref().is_some_and(|it| !it.columns.is_empty());
+        if is_series && !is_named {
+            let name = alias.as_ref().map(|it| it.name.clone());
+            let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+            let name = name.unwrap_or_else(|| Ident::new(called.to_lowercase()));
+            let text = format!(
+                "SELECT 1 FROM {called}({}) AS {name}({name})",
+                args.join(", ")
+            );
+            named.push((factor.clone(), name, text));
+        }
+    }
+    for (series, name, text) in named {
+        if is_read_by_its_name(&name, query)?
+            && let Some(with_name) = factors(&mut syntax::parse_query(&text)?).next()
+            && let Some(place) = factors(query).find(|it| **it == series)
+        {
+            *place = with_name.clone();
+        }
+    }
+    Ok(())
+}
+
+/// The relations in the FROM of a SELECT.
+fn factors(query: &mut Query) -> impl Iterator<Item = &mut TableFactor> {
+    let from = match query.body.as_mut() {
+        SetExpr::Select(it) => it.from.as_mut_slice(),
+        _ => &mut [],
+    };
+    from.iter_mut().flat_map(|it| {
+        let joined = it.joins.iter_mut().map(|it| &mut it.relation);
+        std::iter::once(&mut it.relation).chain(joined)
+    })
+}
+
+/// Whether a query reads a column by the name of its relation, and none by the name that the planner has for it.
+fn is_read_by_its_name(name: &Ident, query: &mut Query) -> Result<bool, String> {
+    let mut reads = Reads {
+        name: syntax::known_as(name),
+        found: false,
+        by_planner: false,
+    };
+    walk::query(query, &mut reads)?;
+    Ok(reads.found && !reads.by_planner)
 }
 
 /// The name of the only relation of a query, and its text without one, if it is a function of one column.

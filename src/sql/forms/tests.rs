@@ -800,3 +800,40 @@ fn patterns_of_like_have_an_escape_character_of_their_own() {
         assert!(refused.contains(instead), "{condition}: {refused}");
     }
 }
+
+#[test]
+fn a_constant_series_beside_relations_has_a_column_of_its_name() {
+    for (text, expected) in [
+        (
+            "SELECT a, g FROM t, generate_series(1, 2) AS g",
+            "SELECT a, g FROM t, generate_series(1, 2) AS g (g)",
+        ),
+        (
+            "SELECT d.d, t.a FROM range(3) AS d LEFT JOIN t ON t.a = d",
+            "SELECT d.d, t.a FROM range(3) AS d (d) LEFT JOIN t ON t.a = d",
+        ),
+        (
+            "SELECT a, generate_series FROM generate_series(1, 2) CROSS JOIN t",
+            "SELECT a, generate_series FROM generate_series(1, 2) AS generate_series (generate_series) CROSS JOIN t",
+        ),
+        (
+            "SELECT a, g.value FROM t, generate_series(1, 2) AS g",
+            "SELECT a, g.value FROM t, generate_series(1, 2) AS g",
+        ),
+    ] {
+        assert_eq!(taken_for(text).as_deref(), Ok(expected), "{text}");
+    }
+}
+
+#[test]
+fn parts_of_texts_and_rows_are_found_as_in_postgres() {
+    assert_eq!(
+        taken_for("SELECT substring(a FROM '[0-9]+'), substring(a, 'x(.)'), substring(a FROM 2) FROM t WHERE (a, b) IS NOT DISTINCT FROM (1, NULL) OR (a, b) IS DISTINCT FROM ROW(c, d)")
+            .as_deref(),
+        Ok(
+            "SELECT (regexp_match(a, '[0-9]+'))[1], (regexp_match(a, 'x(.)'))[1], SUBSTRING(a FROM 2) FROM t WHERE ((a) IS NOT DISTINCT FROM (1) AND (b) IS NOT DISTINCT FROM (NULL)) OR (NOT ((a) IS NOT DISTINCT FROM (c) AND (b) IS NOT DISTINCT FROM (d)))"
+        )
+    );
+    let refused = taken_for("SELECT a FROM t WHERE (a, b) IS DISTINCT FROM (1, 2, 3)").unwrap_err();
+    assert!(refused.contains("both need as many"), "{refused}");
+}

@@ -357,7 +357,7 @@ fn parts(name: &str, args: &[FunctionArg]) -> Option<Vec<String>> {
 }
 
 /// A series that depends on the row beside it, or the parts of JSON, as lists.
-fn lists(name: &str, args: &[FunctionArg]) -> Option<Vec<String>> {
+pub(super) fn lists(name: &str, args: &[FunctionArg]) -> Option<Vec<String>> {
     let name = name.to_lowercase();
     let written: Vec<String> = args.iter().map(FunctionArg::to_string).collect();
     if let Some(parts) = parts(&name, args) {
