@@ -221,7 +221,7 @@ fn forms_of_others_have_one_form() {
         ),
         (
             "SELECT a, value, e.k FROM t, jsonb_array_elements_text(t.p), json_object_keys(p) AS e(k)",
-            "SELECT a, value, k FROM (SELECT *, unnest(json_element_texts_of(t.p)) AS value, unnest(json_keys_of(p)) AS k FROM t) AS t",
+            "SELECT a, value, k FROM (SELECT *, unnest(json_keys_of(p)) AS k FROM (SELECT *, unnest(json_element_texts_of(t.p)) AS value FROM t) AS t) AS t",
         ),
         (
             "SELECT count(a, b), count(a, b) FILTER (WHERE c) FROM t",
@@ -836,4 +836,39 @@ fn parts_of_texts_and_rows_are_found_as_in_postgres() {
     );
     let refused = taken_for("SELECT a FROM t WHERE (a, b) IS DISTINCT FROM (1, 2, 3)").unwrap_err();
     assert!(refused.contains("both need as many"), "{refused}");
+}
+
+#[test]
+fn elements_of_each_list_stand_beside_those_of_every_other_one() {
+    for (text, expected) in [
+        (
+            "SELECT a, x, y FROM t, unnest(t.l) AS x, unnest(t.m) AS e(y)",
+            "SELECT a, x, y FROM (SELECT *, unnest(t.m) AS y FROM (SELECT *, unnest(t.l) AS x FROM t) AS t) AS t",
+        ),
+        // Those of one UNNEST go in step.
+        (
+            "SELECT x, y FROM t, unnest(l, m) AS e(x, y)",
+            "SELECT x, y FROM (SELECT *, unnest(l) AS x, unnest(m) AS y FROM t) AS t",
+        ),
+        // Rows without elements stay.
+        (
+            "SELECT a, e.x FROM t LEFT JOIN UNNEST(l) AS e(x) ON true",
+            "SELECT a, x FROM (SELECT *, unnest(CASE WHEN cardinality(l) > 0 THEN l ELSE [NULL] END) AS x FROM t) AS t",
+        ),
+        // What is joined with an element.
+        (
+            "SELECT a, u.b FROM t CROSS JOIN unnest(l) AS e(x) LEFT JOIN u ON u.b = e.x",
+            "SELECT a, u.b FROM (SELECT *, unnest(l) AS x FROM t) AS t LEFT JOIN u ON u.b = x",
+        ),
+        (
+            "SELECT a, u.b FROM t, unnest(l) AS e(x) JOIN u ON u.b = e.x",
+            "SELECT a, u.b FROM (SELECT *, unnest(l) AS x FROM t) AS t JOIN u ON u.b = x",
+        ),
+        (
+            "SELECT a, e.x FROM t CROSS JOIN LATERAL (SELECT unnest(ARRAY[t.a, t.b]) AS x) AS e",
+            "SELECT a, x FROM (SELECT *, unnest(ARRAY[t.a, t.b]) AS x FROM t) AS t",
+        ),
+    ] {
+        assert_eq!(taken_for(text).as_deref(), Ok(expected), "{text}");
+    }
 }

@@ -4,13 +4,13 @@
 use super::rows_of;
 use crate::sql::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
-    ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    JoinConstraint, JoinOperator, ObjectName, Select, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, TableAlias, TableFactor, Value, VisitorMut,
+    ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Join,
+    JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, Value, VisitorMut,
 };
 use std::ops::ControlFlow;
 
-/// Rewrites the FROM of a SELECT that has one relation, and lists beside it. Notes by which names their elements are qualified.
+/// Rewrites the FROM of a SELECT that has one relation, lists beside it, and what is joined behind these. Notes by which names their elements are qualified.
 ///
 /// # Errors
 /// If the sub-query cannot be made.
@@ -18,36 +18,30 @@ pub fn beside_a_relation(select: &mut Select, unnested: &mut Vec<String>) -> Res
     let Some((first, others)) = select.from.split_first() else {
         return Ok(());
     };
-    let is_beside = |it: &JoinOperator| match it {
-        JoinOperator::CrossJoin(JoinConstraint::None) => true,
-        JoinOperator::Join(JoinConstraint::On(Expr::Value(it)))
-        | JoinOperator::Inner(JoinConstraint::On(Expr::Value(it))) => {
-            it.value == Value::Boolean(true)
-        }
-        _ => false,
-    };
-    let beside_it = first.joins.iter();
-    let beside_it = beside_it.map(|it| is_beside(&it.join_operator).then_some(&it.relation));
-    let behind = others.iter();
-    let behind = behind.map(|it| it.joins.is_empty().then_some(&it.relation));
-    let all: Option<Vec<&TableFactor>> = beside_it.chain(behind).collect();
-    let lists: Option<Vec<Lists>> = all.and_then(|it| it.into_iter().map(Lists::of).collect());
-    let (Some(lists), Some(name)) = (lists, name_of(&first.relation)) else {
+    let Some(name) = name_of(&first.relation) else {
         return Ok(());
     };
-    if lists.is_empty() {
+    let mut lists = Vec::new();
+    // What is joined behind the lists.
+    let mut joins = without_lists(&first.joins, &mut lists);
+    for from in others {
+        match Lists::of(&from.relation).filter(|_| joins.is_empty()) {
+            Some(it) => lists.push(it),
+            // A list stands beside one relation, with nothing between them.
+            None => return Ok(()),
+        }
+        joins = without_lists(&from.joins, &mut lists);
+    }
+    if lists.is_empty() || joins.iter().any(|it| Lists::of(&it.relation).is_some()) {
         return Ok(());
     }
-    let columns = lists.iter().flat_map(|it| it.arrays.iter().zip(&it.names));
-    let columns: Vec<String> = columns
-        .map(|(array, name)| format!("unnest({array}) AS {name}"))
-        .collect();
-    let text = format!(
-        "SELECT * FROM (SELECT *, {} FROM {}) AS {name}",
-        columns.join(", "),
-        first.relation
-    );
-    let SetExpr::Select(made) = *syntax::parse_query(&text)?.body else {
+    let mut relation = first.relation.to_string();
+    // Elements of each list stand beside those of every other one.
+    for it in &lists {
+        relation = format!("(SELECT *, {} FROM {relation}) AS {name}", it.elements());
+    }
+    let SetExpr::Select(made) = *syntax::parse_query(&format!("SELECT * FROM {relation}"))?.body
+    else {
         return Ok(());
     };
     let items = std::mem::take(&mut select.projection).into_iter();
@@ -61,7 +55,36 @@ pub fn beside_a_relation(select: &mut Select, unnested: &mut Vec<String>) -> Res
     select.projection = items.collect();
     unnested.extend(lists.into_iter().filter_map(|it| it.qualifier));
     select.from = made.from;
+    if let [from] = select.from.as_mut_slice() {
+        from.joins = joins;
+    }
     Ok(())
+}
+
+/// Joins without the lists that they begin with, which are added to others.
+fn without_lists(joins: &[Join], lists: &mut Vec<Lists>) -> Vec<Join> {
+    let is_true = |it: &JoinConstraint| match it {
+        JoinConstraint::On(Expr::Value(it)) => it.value == Value::Boolean(true),
+        _ => false,
+    };
+    let beside = |it: &Join| {
+        let list = Lists::of(&it.relation)?;
+        match &it.join_operator {
+            JoinOperator::CrossJoin(JoinConstraint::None) => Some(list),
+            JoinOperator::Join(on) | JoinOperator::Inner(on) if is_true(on) => Some(list),
+            JoinOperator::Left(on) | JoinOperator::LeftOuter(on) if is_true(on) => Some(Lists {
+                keeps_rows: true,
+                ..list
+            }),
+            _ => None,
+        }
+    };
+    let mut rest = joins.iter();
+    while let Some(list) = rest.clone().next().and_then(&beside) {
+        lists.push(list);
+        rest.next();
+    }
+    rest.cloned().collect()
 }
 
 /// `LATERAL unnest(t.list)`, `TABLE(unnest(t.list))` and `LATERAL TABLE(unnest(t.list))` are `UNNEST(t.list)`, which sees the relations before it anyway.
@@ -248,6 +271,8 @@ struct Lists {
     names: Vec<Ident>,
     /// What their columns may be qualified by.
     qualifier: Option<String>,
+    /// Whether a row without elements stays, beside NULL.
+    keeps_rows: bool,
 }
 
 impl Lists {
@@ -294,8 +319,10 @@ impl Lists {
                 alias,
                 ..
             } => {
-                let SetExpr::Values(values) = subquery.body.as_ref() else {
-                    return None;
+                let values = match subquery.body.as_ref() {
+                    SetExpr::Values(it) => it,
+                    SetExpr::Select(it) => return Lists::of_select(subquery, it, alias.as_ref()?),
+                    _ => return None,
                 };
                 let is_whole = subquery.order_by.is_none() && subquery.limit_clause.is_none();
                 let rows: Vec<&Vec<Expr>> = values.rows.iter().map(|it| &it.content).collect();
@@ -327,7 +354,50 @@ impl Lists {
             arrays,
             names,
             qualifier,
+            keeps_rows: false,
         })
+    }
+
+    /// `LATERAL (SELECT unnest(t.list) AS x) AS e`
+    fn of_select(subquery: &Query, select: &Select, alias: &TableAlias) -> Option<Self> {
+        let list = |it: &SelectItem| match it {
+            SelectItem::ExprWithAlias {
+                expr: Expr::Function(call),
+                alias,
+            } if is_unnest(&call.name) => match arguments(&call.args)?.as_slice() {
+                [FunctionArg::Unnamed(FunctionArgExpr::Expr(it))] => {
+                    Some((it.to_string(), alias.clone()))
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        let lists = select.projection.iter().map(list);
+        let (arrays, names): (Vec<String>, Vec<Ident>) =
+            lists.collect::<Option<Vec<_>>>()?.into_iter().unzip();
+        let items: Vec<String> = select.projection.iter().map(ToString::to_string).collect();
+        let is_whole = subquery.to_string() == format!("SELECT {}", items.join(", "));
+        (is_whole && alias.columns.is_empty()).then(|| Lists {
+            arrays,
+            names,
+            qualifier: Some(alias.name.value.clone()),
+            keeps_rows: false,
+        })
+    }
+
+    /// The elements as columns of a SELECT.
+    fn elements(&self) -> String {
+        let any = self
+            .arrays
+            .iter()
+            .map(|it| format!("cardinality({it}) > 0"));
+        let any = any.collect::<Vec<_>>().join(" OR ");
+        let elements = self.arrays.iter().zip(&self.names);
+        let elements = elements.map(|(array, name)| match self.keeps_rows {
+            false => format!("unnest({array}) AS {name}"),
+            true => format!("unnest(CASE WHEN {any} THEN {array} ELSE [NULL] END) AS {name}"),
+        });
+        elements.collect::<Vec<_>>().join(", ")
     }
 }
 
