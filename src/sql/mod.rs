@@ -49,6 +49,7 @@ mod passed_on;
 mod per_group;
 mod physical;
 mod pivot;
+mod places;
 mod plain;
 pub mod query;
 mod read_over;
@@ -1281,8 +1282,8 @@ pub async fn table_stream(
 /// Adds our functions to a session.
 pub(crate) fn register_functions(state: &mut SessionState) {
     use datafusion::execution::FunctionRegistry;
-    let first: Arc<dyn ExprPlanner> = Arc::new(dates::Parts);
-    let planners = std::iter::once(first).chain(state.expr_planners().iter().cloned());
+    let first: [Arc<dyn ExprPlanner>; 2] = [Arc::new(dates::Parts), Arc::new(places::Places)];
+    let planners = first.into_iter().chain(state.expr_planners().iter().cloned());
     let planners = planners.collect();
     *state = SessionStateBuilder::new_from_existing(state.clone())
         .with_expr_planners(planners)

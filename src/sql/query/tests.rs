@@ -633,6 +633,10 @@ async fn what_is_written_means_what_it_says() {
         ("TIMESTAMP ' 2024-03-04 ' = ' 2024-03-04'", "true"),
         ("(named_struct('a', 1)).a", "1"),
         (
+            "(SELECT l[cardinality(l)] FROM (SELECT [7, 8] AS l) AS t)",
+            "8",
+        ),
+        (
             r#"jsonb_extract_path_text('{"a": [1, {"0": 2}]}', 'a', '1', '0')"#,
             "2",
         ),
