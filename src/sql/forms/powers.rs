@@ -40,9 +40,14 @@ fn bind_first(expr: &mut Expr) {
     }
     let mut power = taken(of);
     let base = base_of(&mut power);
+    let inner = match taken(base) {
+        // Two of them side by side begin a comment.
+        it if is_minus(&it) => Expr::Nested(Box::new(it)),
+        it => it,
+    };
     *base = Expr::UnaryOp {
         op: UnaryOperator::Minus,
-        expr: Box::new(taken(base)),
+        expr: Box::new(inner),
     };
     *expr = power;
 }

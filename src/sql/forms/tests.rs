@@ -754,10 +754,12 @@ fn a_minus_binds_to_what_is_raised_to_a_power() {
     );
     // From left to right, with a minus behind the sign of a power.
     assert_eq!(
-        taken_for("SELECT 2 ^ -3 ^ 2, 2 ^ -a ^ -b ^ 1, -2 ^ -3, 2 ^ (-3 ^ 2), 2 ^ - -3 ^ 2 FROM t")
-            .as_deref(),
+        taken_for(
+            "SELECT 2 ^ -3 ^ 2, 2 ^ -a ^ -b ^ 1, -2 ^ -3, 2 ^ (-3 ^ 2), 2 ^ - -3 ^ 2, - -a FROM t"
+        )
+        .as_deref(),
         Ok(
-            "SELECT power(power(2, -3), 2), power(power(power(2, -a), -b), 1), power(-2, -3), power(2, (power(-3, 2))), power(power(2, - -3), 2) FROM t"
+            "SELECT power(power(2, -3), 2), power(power(power(2, -a), -b), 1), power(-2, -3), power(2, (power(-3, 2))), power(power(2, -(-3)), 2), -(-a) FROM t"
         )
     );
 }
