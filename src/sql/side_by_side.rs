@@ -3,7 +3,7 @@
 //! DataFusion makes a DOUBLE beside a DECIMAL a `DECIMAL(30, 15)`, in which `1e-20` is zero and `1e20` has no place. Here the
 //! DECIMAL becomes a DOUBLE, as in PostgreSQL, DuckDB and Spark; a literal such as `0.1` stays the decimal number that is written, as it is there.
 //! DataFusion also compares a text with a number by reading the text as one, which fails for each row whose text is none. Unless one of
-//! them is a literal, that is refused, as in PostgreSQL.
+//! them is a literal, that is refused, as in PostgreSQL. So is the length of a list, which would be that of its text.
 //!
 //! The types of an expression are known when those of its parts are settled, so this rule settles them in the same walk, by DataFusion's
 //! own rule.
@@ -404,7 +404,7 @@ fn digits_of(expr: &Expr) -> Option<(&'static str, String, String)> {
     Some((sign, whole.to_owned(), fraction.to_owned()))
 }
 
-/// Refuses an expression that compares a text with a number that is not written.
+/// Refuses an expression that compares a text with a number that is not written, or that counts the characters of a list.
 fn refuse(expr: &Expr, schema: &DFSchema) -> Result<()> {
     let pair = |left: &Expr, right: &Expr| {
         let is_literal = |it: &Expr| matches!(it, Expr::Literal(..));
@@ -433,6 +433,15 @@ fn refuse(expr: &Expr, schema: &DFSchema) -> Result<()> {
         Expr::InList(it) => it.list.iter().try_for_each(|of| pair(&it.expr, of)),
         Expr::InSubquery(it) => with_rows(&it.expr, &it.subquery.subquery),
         Expr::SetComparison(it) => with_rows(&it.expr, &it.subquery.subquery),
+        Expr::ScalarFunction(it) if it.func.name() == "character_length" => {
+            match it.args.first().map(|it| (it, it.get_type(schema))) {
+                Some((list, Ok(DataType::List(_)))) => plan_err!(
+                    "the length of a list is not that of its text; write cardinality({0}), or length(CAST({0} AS TEXT))",
+                    written(list)
+                ),
+                Some((_, Ok(_) | Err(_))) | None => Ok(()),
+            }
+        }
         _ => Ok(()),
     }
 }
@@ -725,6 +734,19 @@ mod tests {
         ] {
             assert_eq!(value(query).as_deref(), Ok("1"), "{query}");
         }
+    }
+
+    #[test]
+    fn the_characters_of_a_list_are_not_counted() {
+        for query in [
+            "SELECT length([n, 3]) FROM s",
+            "SELECT n FROM s WHERE char_length([t]) > 1",
+        ] {
+            let said = value(query).expect_err(query);
+            assert!(said.contains("write cardinality("), "{query}: {said}");
+        }
+        let text = value("SELECT length(CAST([n, 3] AS TEXT)) FROM s");
+        assert_eq!(text.as_deref(), Ok("7"));
     }
 
     #[test]
