@@ -208,6 +208,11 @@ fn sub_queries_that_depend_on_outer_rows_have_the_rows_that_they_mean() {
             "SELECT k, (SELECT count(*) FROM (SELECT v FROM b WHERE b.k = a.k UNION ALL SELECT v FROM c WHERE c.v = a.v) AS u) AS n FROM a",
             "- 0, 1 2, 2 2, 2 3, 3 0",
         ),
+        // Values of the outer row.
+        (
+            "SELECT k, (SELECT max(x) FROM (VALUES (a.k), (a.v)) AS g(x)) AS m FROM a WHERE k < 3",
+            "1 10, 2 2, 2 20",
+        ),
         // One row, by a key.
         (
             "SELECT k, (SELECT n FROM per_k WHERE per_k.k = a.k) AS n, (SELECT v FROM named WHERE id = a.k) AS v FROM a",

@@ -874,3 +874,11 @@ fn elements_of_each_list_stand_beside_those_of_every_other_one() {
         assert_eq!(taken_for(text).as_deref(), Ok(expected), "{text}");
     }
 }
+
+#[test]
+fn values_of_a_row_around_are_a_union() {
+    assert_eq!(
+        taken_for("SELECT (SELECT max(v) FROM (VALUES (t.a), (t.b)) AS g(v)), x FROM t, (VALUES (1)) AS c(x)").as_deref(),
+        Ok("SELECT (SELECT max(v) FROM (SELECT t.a AS v UNION ALL SELECT t.b AS v) AS g), x FROM t, (VALUES (1)) AS c (x)")
+    );
+}

@@ -152,7 +152,8 @@ fn arguments(args: &FunctionArguments) -> Option<&Vec<FunctionArg>> {
     }
 }
 
-/// `LATERAL (VALUES (t.a, u.b), …) AS v(x, y)` beside several relations, as a union of a SELECT for each row.
+/// `LATERAL (VALUES (t.a, u.b), …) AS v(x, y)` beside several relations, and `(VALUES (t.a), …) AS v(x)` of a row around the query, as a union of a
+/// SELECT for each row.
 ///
 /// # Errors
 /// If the union cannot be made.
@@ -161,7 +162,7 @@ pub fn values_as_union(select: &mut Select) -> Result<(), String> {
         let joined = from.joins.iter_mut().map(|it| &mut it.relation);
         for factor in std::iter::once(&mut from.relation).chain(joined) {
             let TableFactor::Derived {
-                lateral: true,
+                lateral,
                 subquery,
                 alias: Some(alias),
                 ..
@@ -169,9 +170,16 @@ pub fn values_as_union(select: &mut Select) -> Result<(), String> {
             else {
                 continue;
             };
-            let SetExpr::Values(values) = subquery.body.as_ref() else {
+            let SetExpr::Values(values) = subquery.body.as_mut() else {
                 continue;
             };
+            let mut columns = Columns(*lateral);
+            for value in values.rows.iter_mut().flat_map(|it| &mut it.content) {
+                walk::expression(value, &mut columns)?;
+            }
+            if !columns.0 {
+                continue;
+            }
             let names: Vec<Ident> = alias.columns.iter().map(|it| it.name.clone()).collect();
             let mut rows = values.rows.iter().map(|it| &it.content);
             if names.is_empty() || rows.any(|it| it.len() != names.len()) {
