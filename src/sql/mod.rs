@@ -1283,7 +1283,9 @@ pub async fn table_stream(
 pub(crate) fn register_functions(state: &mut SessionState) {
     use datafusion::execution::FunctionRegistry;
     let first: [Arc<dyn ExprPlanner>; 2] = [Arc::new(dates::Parts), Arc::new(places::Places)];
-    let planners = first.into_iter().chain(state.expr_planners().iter().cloned());
+    let planners = first
+        .into_iter()
+        .chain(state.expr_planners().iter().cloned());
     let planners = planners.collect();
     *state = SessionStateBuilder::new_from_existing(state.clone())
         .with_expr_planners(planners)
@@ -1291,6 +1293,9 @@ pub(crate) fn register_functions(state: &mut SessionState) {
     let _ = state.register_expr_planner(Arc::new(dates::Dates));
     for function in functions::scalar_functions() {
         let _ = state.register_udf(function);
+    }
+    if let Ok(native) = state.udf("to_timestamp") {
+        let _ = state.register_udf(functions::instants::within_bounds(native));
     }
     for function in functions::functions_of_lambdas() {
         let _ = state.register_higher_order_function(function);

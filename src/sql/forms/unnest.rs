@@ -100,7 +100,6 @@ pub fn plainly(select: &mut Select) {
 }
 
 fn plain(factor: &TableFactor) -> Option<TableFactor> {
-    let is_unnest = |name: &ObjectName| name.to_string().eq_ignore_ascii_case("unnest");
     let (args, alias, with_ordinality) = match factor {
         TableFactor::Function {
             name,
@@ -143,6 +142,10 @@ fn plain(factor: &TableFactor) -> Option<TableFactor> {
         with_offset_alias: None,
         with_ordinality,
     })
+}
+
+fn is_unnest(name: &ObjectName) -> bool {
+    name.to_string().eq_ignore_ascii_case("unnest")
 }
 
 fn arguments(args: &FunctionArguments) -> Option<&Vec<FunctionArg>> {

@@ -11,10 +11,9 @@ use std::sync::Arc;
 /// As many seconds before and after 1970 as an `i64` has nanoseconds for.
 const SECONDS_MAX: f64 = (i64::MAX / 1_000_000_000) as f64;
 
-pub(super) fn to_timestamp() -> Arc<ScalarUDF> {
-    Arc::new(ScalarUDF::from(ToTimestamp(
-        datafusion::functions::datetime::to_timestamp(),
-    )))
+/// A session's own function, which knows its time zone, with these bounds.
+pub fn within_bounds(to_timestamp: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::from(ToTimestamp(to_timestamp)))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

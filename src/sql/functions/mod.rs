@@ -56,7 +56,7 @@ mod cut_off;
 mod extremes;
 mod familiar;
 pub mod in_force;
-mod instants;
+pub mod instants;
 mod json;
 mod json_edited;
 mod json_made;
@@ -159,7 +159,6 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(score::score()),
         date_part(),
         date_trunc(),
-        instants::to_timestamp(),
         replacements::regexp_replace(),
         cut_off::date_trunc_of(date_trunc()),
         Arc::new(ScalarUDF::from(to_char::to_char())),
