@@ -39,6 +39,8 @@ pub struct Committed {
     pub number: u64,
     pub generation: u64,
     pub epoch: Epoch,
+    /// What was taken in up to here is committed: later than `epoch` while there is nothing to commit.
+    pub through: Epoch,
     pub written_ms: u64,
     pub duration_ms: u64,
     pub versions: BTreeMap<String, u64>,
@@ -58,6 +60,7 @@ impl Committed {
             number: manifest.number,
             generation: manifest.generation,
             epoch: manifest.epoch,
+            through: manifest.epoch,
             written_ms: manifest.written_ms,
             duration_ms: 0,
             versions: manifest
@@ -340,7 +343,10 @@ impl Committer {
             && next.offsets == self.last.offsets
             && ready.is_empty()
         {
-            self.told.committed.send_modify(|it| it.problem = None);
+            self.told.committed.send_modify(|it| {
+                it.problem = None;
+                it.through = epoch;
+            });
             self.keep_up(&ready).await;
             return Ok(());
         }

@@ -4,7 +4,7 @@ use super::decide::{self, Due, Incident, Memory};
 use super::messages;
 use crate::coordinator::Committed;
 use crate::lake::Store;
-use crate::model::{ms_to_us, wall_ms, with_causes};
+use crate::model::{Epoch, ms_to_us, wall_ms, with_causes};
 use crate::plan::Webhook;
 use crate::sql::incidents::INCIDENTS;
 use crate::supervise;
@@ -71,7 +71,7 @@ impl Webhooks {
                 pipeline: pipeline.clone(),
                 told,
                 client: client(),
-                begun: pipeline.committed.borrow().number,
+                begun: pipeline.committed.borrow().through,
             };
             all.tasks.push(supervise::task("webhook", telling.run()));
         }
@@ -118,15 +118,15 @@ struct Telling {
     pipeline: Pipeline,
     told: Arc<Mutex<Told>>,
     client: Result<reqwest::Client, String>,
-    /// The newest commit when it began.
-    begun: u64,
+    /// Up to where all was committed when it began.
+    begun: Epoch,
 }
 
 impl Telling {
     async fn run(mut self) {
-        // What was restored is in the view when this run has committed.
+        // What was restored is in the view when this run has committed, or had nothing to commit.
         let begun = self.begun;
-        let first = self.pipeline.committed.wait_for(|it| begun < it.number);
+        let first = self.pipeline.committed.wait_for(|it| begun < it.through);
         if first.await.map(drop).is_err() {
             return;
         }
@@ -239,10 +239,10 @@ impl Telling {
         }
     }
 
-    /// Incidents at the newest commit; none if that is no longer known, as after a pause of the process.
+    /// Incidents as they are committed; none if that is no longer known, as after a pause of the process.
     fn incidents(&self) -> Option<Vec<Incident>> {
         let hub = &self.pipeline.hub;
-        let epoch = self.pipeline.committed.borrow().epoch;
+        let epoch = self.pipeline.committed.borrow().through;
         let schema = hub.view(INCIDENTS)?.schema;
         let snapshot = hub.as_of(INCIDENTS, epoch)?.ok()?;
         let rows = snapshot.rows.iter();

@@ -2,7 +2,7 @@
 
 use super::super::decide::tests::webhook;
 use super::*;
-use crate::model::{Epoch, Row, Value};
+use crate::model::{Row, Value};
 use crate::view::{Part, ViewInfo};
 use arrow::datatypes::{DataType, Field, Schema};
 use axum::Router;
@@ -121,7 +121,13 @@ impl Run {
         self.commit.send_modify(|it| {
             it.number += 1;
             it.epoch = Epoch(self.epoch);
+            it.through = it.epoch;
         });
+    }
+
+    /// What happens instead where nothing has changed since the last commit.
+    fn has_nothing_to_commit(&self) {
+        self.commit.send_modify(|it| it.through = Epoch(self.epoch));
     }
 }
 
@@ -211,6 +217,31 @@ async fn a_restart_goes_on_where_the_last_process_was() {
     assert_eq!(events(&receiver.got(3).await)[2], "b withdrawn");
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(receiver.got(3).await.len(), 3, "`a` is not told again");
+}
+
+#[tokio::test]
+async fn what_waits_at_a_restart_is_told_though_nothing_is_new() {
+    let (receiver, url) = Receiver::start(&[503]).await;
+    let (_folder, store) = lake();
+    let mut run = Run::new(&store);
+    let webhooks = Webhooks::start(&[to(&url)], &run.pipeline);
+    run.publish(&[]);
+    run.commit();
+    run.publish(&[("a", "open", 1)]);
+    run.commit();
+    receiver.got(1).await;
+    drop(webhooks);
+    let mut next = Run::new(&store);
+    let _webhooks = Webhooks::start(&[to(&url)], &next.pipeline);
+    next.publish(&[("a", "open", 1)]);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(
+        receiver.got(1).await.len(),
+        1,
+        "nothing is known to be committed"
+    );
+    next.has_nothing_to_commit();
+    assert_eq!(events(&receiver.got(2).await), ["a opened", "a opened"]);
 }
 
 #[tokio::test]
