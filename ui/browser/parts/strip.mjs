@@ -182,12 +182,17 @@ async function overTold({ tidelake, apart }) {
     fault: (it, random, ms) => (ms < from || to <= ms ? it : FAULTS.ordersFail(it, random)),
   });
   const server = await tidelake({ text, file: 'given.jsonl' });
+  // Traffic that ceases would be told of instead.
+  const traffic = feed(server, { per_second: 12, since: until });
   const page = await apart();
   await page.goto(`${server.url}?range=6h`);
   const strip = page.getByLabel('Current status');
+  let said = '';
   await within('a fault that is over is told as such', async () => {
-    const said = await strip.textContent({ timeout: 1_000 });
+    said = await strip.textContent({ timeout: 1_000 });
     return CALM.test(said) && /last: /.test(said);
+  }).catch(error => {
+    throw new Error(`${error.message}; it says ${said}`);
   });
   await page.goto(`${server.url}anomalies?range=6h`);
   const rows = page.locator('[data-incident]').filter({ hasText: /error.share of \/api\/orders/ });
@@ -196,4 +201,5 @@ async function overTold({ tidelake, apart }) {
   check('which began when it did', (await rows.first().textContent()).includes(clock));
   check('is closed', (await rows.first().getAttribute('data-state')) === 'closed');
   check('and lasted as long as it did', /5 min/.test(await rows.first().textContent()));
+  await traffic.end();
 }
