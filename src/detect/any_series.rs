@@ -15,7 +15,7 @@
 //! independent tests has a gamma distribution of shape k. These are not independent, so the severity orders windows, and is not a probability to the letter.
 //!
 //! What one view says is bounded, at about what its ranks can tell without the tail that is fitted to them: what is odd in one respect alone is most often usual for the series, and what is wrong shows in several.
-//! The largest severity alone was tried as well: it is as loud as the loudest view (notes 14 and 25).
+//! The largest severity alone was tried as well: it is as loud as the loudest view (notes 14 and 26).
 //!
 //! A value that is missing is skipped and has no score.
 
@@ -27,7 +27,7 @@ use super::unknown_season::{self, Season, UnknownSeason};
 use super::{Detector, Score, Scored, Unscored, Window, tails};
 use serde::{Deserialize, Serialize};
 
-/// Values whose spread is told.
+/// Length of the window of the spread, in values.
 const SPREAD_OF: usize = 16;
 /// A spread is at least this share of the range of all values: it is compared by factors, and may be none.
 const SPREAD_SHARE: f64 = 1e-6;

@@ -10,10 +10,17 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use arrow_row::{RowConverter, Rows, SortField};
+use foldhash::fast::FixedState;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 /// The bytes of one row, or of the key of one.
 pub(super) type Bytes = Vec<u8>;
+
+/// The hash of a key or a row in bytes: the same in all processes.
+pub(super) fn hash(bytes: &[u8]) -> u64 {
+    FixedState::default().hash_one(bytes)
+}
 
 /// Rows of a batch as bytes; none if they have no columns.
 pub(super) struct Encoded(Option<Rows>);

@@ -5,13 +5,12 @@
 //! another's, so that a group is found by comparing bytes.
 
 use super::accumulate::Accumulator;
+use super::encoded::hash;
 use crate::model::held::allocated;
 use crate::model::{Held, Row};
-use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use serde::Serialize;
-use std::hash::BuildHasher;
 
 /// Groups by key. None of them is zero.
 #[derive(Default)]
@@ -158,10 +157,6 @@ impl GroupTable {
         bytes.clear();
         self.key = packed(key, bytes);
     }
-}
-
-fn hash(key: &[u8]) -> u64 {
-    FixedState::default().hash_one(key)
 }
 
 #[cfg(test)]

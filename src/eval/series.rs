@@ -1,6 +1,6 @@
 //! A series of values from a text of `timestamp,value[,label]` lines (`columns` says where each stands).
 //!
-//! A line that is not understood is left out and told with its number. An empty value, or `nan`, is a missing point. Lines may be out of order; the points are not. Lines without times, or with
+//! A line that is not understood is left out and reported with its number. An empty value, or `nan`, is a missing point. Lines may be out of order; the points are not. Lines without times, or with
 //! numbers that count from a small one by one, are points in a row, and a point counts as a minute.
 
 use super::columns::{Columns, Label, is_missing};

@@ -1,7 +1,7 @@
 //! Before the first epoch is complete: only probes are answered.
 //!
-//! A view without what the last commit has of it would be wrong, so whoever asks for one waits. Whoever asks whether the process lives, or whether it is ready,
-//! is told at once: taking in a large state may take longer than a probe waits.
+//! Without the restored state a view would be wrong, so all other requests wait. Liveness and readiness probes are answered at once: restoring a large state
+//! may take longer than the timeout of a probe.
 
 use super::App;
 use super::problem::Problem;

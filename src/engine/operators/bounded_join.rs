@@ -11,14 +11,13 @@ use super::keyed::{TakenIn, closed_at, first_open};
 use super::{ChangeStream, ClockStream, Shared};
 use crate::engine::changes::Changes;
 use crate::engine::costs::Keeps;
+use crate::engine::encoded::hash;
 use crate::engine::gate::Gate;
 use crate::model::Held;
-use foldhash::fast::FixedState;
 use rows::Rows;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
 use std::rc::Rc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
@@ -37,9 +36,7 @@ pub(super) type Side<'s> = StreamVec<'s, u64, Given>;
 /// A row with its key, which is not NULL, as it is matched and held.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Given {
-    /// The key and behind it the row, in one piece of memory.
-    bytes: Box<[u8]>,
-    key_len: u32,
+    row: KeyedRow,
     is_left: bool,
     /// Of the key.
     hash: u64,
@@ -53,14 +50,29 @@ impl Given {
     pub fn new(row: &TakenIn<'_>, is_left: bool) -> Option<Self> {
         let key = row.key?;
         Some(Given {
-            bytes: [key, row.row].concat().into(),
-            key_len: u32::try_from(key.len()).expect("a key has less than 4 GB"),
+            row: KeyedRow::new(key, row.row),
             is_left,
-            hash: FixedState::default().hash_one(key),
+            hash: hash(key),
             end: row.end_us.unwrap_or(NEVER),
             epoch: row.epoch,
             diff: row.diff,
         })
+    }
+}
+
+/// A key and behind it the row, in one piece of memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct KeyedRow {
+    bytes: Box<[u8]>,
+    key_len: u32,
+}
+
+impl KeyedRow {
+    fn new(key: &[u8], row: &[u8]) -> Self {
+        KeyedRow {
+            bytes: [key, row].concat().into(),
+            key_len: u32::try_from(key.len()).expect("a key has less than 4 GB"),
+        }
     }
 
     fn key(&self) -> &[u8] {
@@ -202,8 +214,8 @@ fn matched(
     for given in rows {
         for (other, count) in others.open(given, closed_us) {
             pairs.push(match given.is_left {
-                true => (given.row(), other),
-                false => (other, given.row()),
+                true => (given.row.row(), other),
+                false => (other, given.row.row()),
             });
             diffs.push((given.diff * count) as i64);
             if pairs.len() == PAIRS_AT_ONCE {

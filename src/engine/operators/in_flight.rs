@@ -28,7 +28,7 @@ pub(super) struct InFlight {
 pub(super) struct Held {
     /// Whether it was found to be over before it was closed.
     pub is_open_longer: bool,
-    /// The longest time after its end in which nobody looked whether it was over, in milliseconds.
+    /// The longest time between two checks whether it was over, from its end on, in milliseconds.
     pub silent_ms: u64,
 }
 

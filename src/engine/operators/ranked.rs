@@ -9,7 +9,7 @@ use super::per_group::difference;
 use super::{ChangeStream, ClockStream, RunEpochs, Shared};
 use crate::engine::changes::Changes;
 use crate::engine::costs::Keeps;
-use crate::engine::encoded::{Bytes, Encoder};
+use crate::engine::encoded::{Bytes, Encoder, hash};
 use crate::engine::gate::Gate;
 use crate::engine::{PackedRow, StateContent};
 use crate::model::Held;
@@ -23,7 +23,6 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
@@ -146,7 +145,7 @@ struct Update {
 impl Update {
     fn new(key: Bytes, row: OrderedRow, diff: isize) -> Self {
         Update {
-            hash: FixedState::default().hash_one(&key),
+            hash: hash(&key),
             key,
             row,
             diff,

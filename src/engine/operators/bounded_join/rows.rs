@@ -3,16 +3,15 @@
 //! Rows lie in one table, those of one key in a chain through it, so a row costs its bytes and an entry, whether its key has one or thousands. Most sides only
 //! ever take rows in; from the first one that is taken back on, rows are also found by what they are.
 
-use super::{Given, NEVER};
+use super::{Given, KeyedRow, NEVER};
+use crate::engine::encoded::hash;
 use crate::engine::operators::keyed::span_end;
 use crate::model::Held;
 use crate::model::held::{allocated, of_tree, of_vec};
-use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use slab::Slab;
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
 
 /// The place of a row in the table: half as long as a pointer, since there may be millions.
 type Place = u32;
@@ -35,9 +34,7 @@ pub(super) struct Rows {
 }
 
 struct Kept {
-    /// The key and behind it the row.
-    bytes: Box<[u8]>,
-    key_len: u32,
+    row: KeyedRow,
     /// The neighbours in the chain of the key.
     newer: Place,
     older: Place,
@@ -49,12 +46,12 @@ struct Kept {
 }
 
 impl Kept {
-    fn key(&self) -> &[u8] {
-        &self.bytes[..self.key_len as usize]
+    fn has_key(&self, key: &[u8], hash: u64) -> bool {
+        self.hash == hash && self.row.key() == key
     }
 
-    fn row(&self) -> &[u8] {
-        &self.bytes[self.key_len as usize..]
+    fn hash_of_row(&self) -> u64 {
+        hash(&self.row.bytes)
     }
 }
 
@@ -65,16 +62,15 @@ impl Rows {
 
     /// The rows with the key of this one that do not end by then, and how often each is there.
     pub fn open(&self, given: &Given, closed_us: i64) -> impl Iterator<Item = (&[u8], isize)> {
-        let newest = self.newest.find(given.hash, |it| {
-            let kept = &self.rows[*it as usize];
-            kept.hash == given.hash && kept.key() == given.key()
-        });
+        let (key, hash) = (given.row.key(), given.hash);
+        let same_key = |it: &Place| self.rows[*it as usize].has_key(key, hash);
+        let newest = self.newest.find(hash, same_key);
         let row = |at: Place| self.rows.get(at as usize);
         let first = newest.and_then(|it| row(*it));
         let chain = std::iter::successors(first, move |it| row(it.older));
         chain
             .filter(move |it| closed_us < it.end)
-            .map(|it| (it.row(), it.count))
+            .map(|it| (it.row.row(), it.count))
     }
 
     /// Adds a row as often as it says, or takes it back.
@@ -82,13 +78,9 @@ impl Rows {
         if given.diff < 0 && self.by_row.is_none() {
             self.find_by_row();
         }
-        let of_row = |bytes: &[u8]| FixedState::default().hash_one(bytes);
-        let known = self.by_row.as_ref().and_then(|by_row| {
-            by_row.find(of_row(&given.bytes), |it| {
-                let kept = &self.rows[*it as usize];
-                kept.key_len == given.key_len && kept.bytes == given.bytes
-            })
-        });
+        let same_row = |it: &Place| self.rows[*it as usize].row == given.row;
+        let by_row = self.by_row.as_ref();
+        let known = by_row.and_then(|it| it.find(hash(&given.row.bytes), same_row));
         if let Some(place) = known.copied() {
             let kept = &mut self.rows[place as usize];
             kept.count += given.diff;
@@ -97,36 +89,25 @@ impl Rows {
             }
             return;
         }
-        let Given {
-            bytes,
-            key_len,
-            hash,
-            end,
-            diff,
-            is_left: _,
-            epoch: _,
-        } = given;
         let entry = self.rows.vacant_entry();
         let place = Place::try_from(entry.key()).ok().filter(|it| *it != END);
         let place = place.expect("memory ends before there are four billion rows");
-        self.bytes += allocated(bytes.len());
-        let full_hash = self.by_row.is_some().then(|| of_row(&bytes));
+        self.bytes += allocated(given.row.bytes.len());
         entry.insert(Kept {
-            bytes,
-            key_len,
+            row: given.row,
             newer: END,
             older: END,
-            hash,
-            end,
-            count: diff,
+            hash: given.hash,
+            end: given.end,
+            count: given.diff,
         });
         self.link(place);
-        if let (Some(by_row), Some(hash)) = (&mut self.by_row, full_hash) {
-            let rows = &self.rows;
-            by_row.insert_unique(hash, place, |it| of_row(&rows[*it as usize].bytes));
+        if let Some(by_row) = &mut self.by_row {
+            let hash = |it: &Place| self.rows[*it as usize].hash_of_row();
+            by_row.insert_unique(hash(&place), place, hash);
         }
-        if end != NEVER {
-            let span = self.spans.entry(span_end(end)).or_default();
+        if given.end != NEVER {
+            let span = self.spans.entry(span_end(given.end)).or_default();
             self.bytes -= of_vec::<Place>(span.capacity());
             span.push(place);
             self.bytes += of_vec::<Place>(span.capacity());
@@ -137,10 +118,7 @@ impl Rows {
     fn link(&mut self, place: Place) {
         let rows = &self.rows;
         let new = &rows[place as usize];
-        let same_key = |it: &Place| {
-            let kept = &rows[*it as usize];
-            kept.hash == new.hash && kept.key() == new.key()
-        };
+        let same_key = |it: &Place| rows[*it as usize].has_key(new.row.key(), new.hash);
         let hash = |it: &Place| rows[*it as usize].hash;
         match self.newest.entry(new.hash, same_key, hash) {
             Entry::Vacant(entry) => {
@@ -156,11 +134,11 @@ impl Rows {
 
     /// From now on rows are found by what they are. Equal ones that came apart stay apart.
     fn find_by_row(&mut self) {
-        let of_row = |at: &Place| FixedState::default().hash_one(&*self.rows[*at as usize].bytes);
+        let hash = |it: &Place| self.rows[*it as usize].hash_of_row();
         let mut by_row = HashTable::with_capacity(self.rows.len());
         for (at, _) in &self.rows {
             let place = at as Place;
-            by_row.insert_unique(of_row(&place), place, of_row);
+            by_row.insert_unique(hash(&place), place, hash);
         }
         self.by_row = Some(by_row);
     }
@@ -184,10 +162,9 @@ impl Rows {
     fn remove(&mut self, place: Place) {
         let is_it = |it: &Place| *it == place;
         let kept = self.rows.remove(place as usize);
-        self.bytes -= allocated(kept.bytes.len());
+        self.bytes -= allocated(kept.row.bytes.len());
         if let Some(by_row) = &mut self.by_row {
-            let hash = FixedState::default().hash_one(&*kept.bytes);
-            let entry = by_row.find_entry(hash, is_it);
+            let entry = by_row.find_entry(kept.hash_of_row(), is_it);
             entry.expect("each row is there").remove();
         }
         if let Some(older) = self.rows.get_mut(kept.older as usize) {
