@@ -18,10 +18,36 @@ pub struct GroupTable {
     groups: HashTable<Group>,
     /// What the groups take, without the table.
     groups_bytes: usize,
-    /// The key that is looked for; kept for its memory.
-    key: Vec<u8>,
-    /// The same for the group that is packed.
+    /// The group that is packed; kept for its memory.
     group: Vec<u8>,
+}
+
+/// A key as groups are looked for by it. The same one packs key after key, for its memory.
+#[derive(Default)]
+pub struct PackedKey {
+    bytes: Vec<u8>,
+    hash: u64,
+}
+
+impl PackedKey {
+    /// Makes it this key.
+    pub fn pack(&mut self, key: &Row) -> &Self {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        self.bytes = packed(key, bytes);
+        self.hash = hash(&self.bytes);
+        self
+    }
+
+    /// Equal keys have equal ones.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// What its memory takes, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        allocated(self.bytes.capacity())
+    }
 }
 
 /// The length of the key, the key, the accumulator.
@@ -84,19 +110,18 @@ fn packed(value: &impl Serialize, bytes: Vec<u8>) -> Vec<u8> {
 
 impl GroupTable {
     /// What a group has taken in; zero if it is not there.
-    pub fn get(&mut self, key: &Row) -> Accumulator {
-        self.pack(key);
-        let group = self.groups.find(hash(&self.key), |it| it.key() == self.key);
+    pub fn get(&self, key: &PackedKey) -> Accumulator {
+        let group = self.groups.find(key.hash, |it| it.key() == key.bytes);
         group.map(Group::accumulator).unwrap_or_default()
     }
 
     /// From now on a group has taken in this; it is gone if that is zero.
-    pub fn set(&mut self, key: &Row, accumulator: &Accumulator) {
-        self.pack(key);
-        let (key, room) = (&self.key, &mut self.group);
+    pub fn set(&mut self, key: &PackedKey, accumulator: &Accumulator) {
+        let room = &mut self.group;
+        let (hash_of_key, key) = (key.hash, key.bytes.as_slice());
         let group = self
             .groups
-            .entry(hash(key), |it| it.key() == key, |it| hash(it.key()));
+            .entry(hash_of_key, |it| it.key() == key, |it| hash(it.key()));
         let (before, now) = match (group, accumulator.is_zero()) {
             (Entry::Occupied(group), true) => (group.remove().0.bytes(), 0),
             (Entry::Occupied(mut group), false) => {
@@ -114,12 +139,12 @@ impl GroupTable {
     }
 
     /// Puts a group in that has taken in something, unless it is there; true if it was not.
-    pub fn insert(&mut self, key: &Row, accumulator: &Accumulator) -> bool {
-        self.pack(key);
-        let (key, room) = (&self.key, &mut self.group);
+    pub fn insert(&mut self, key: &PackedKey, accumulator: &Accumulator) -> bool {
+        let room = &mut self.group;
+        let (hash_of_key, key) = (key.hash, key.bytes.as_slice());
         let group = self
             .groups
-            .entry(hash(key), |it| it.key() == key, |it| hash(it.key()));
+            .entry(hash_of_key, |it| it.key() == key, |it| hash(it.key()));
         let Entry::Vacant(place) = group else {
             return false;
         };
@@ -135,8 +160,8 @@ impl GroupTable {
 
     /// How many groups there are, and what they take.
     pub fn held(&self) -> Held {
-        let rooms = allocated(self.key.capacity()) + allocated(self.group.capacity());
-        let table = allocated(self.groups.allocation_size()) + rooms;
+        let room = allocated(self.group.capacity());
+        let table = allocated(self.groups.allocation_size()) + room;
         Held {
             rows: self.groups.len(),
             bytes: table + self.groups_bytes,
@@ -150,12 +175,6 @@ impl GroupTable {
     /// All groups, in an order that follows from what was done to the table.
     pub fn into_groups(self) -> impl Iterator<Item = (Row, Accumulator)> {
         self.groups.into_iter().map(|it| it.unpacked())
-    }
-
-    fn pack(&mut self, key: &Row) {
-        let mut bytes = std::mem::take(&mut self.key);
-        bytes.clear();
-        self.key = packed(key, bytes);
     }
 }
 
@@ -216,9 +235,10 @@ mod tests {
             changes in prop::collection::vec((keys(), values(), any::<bool>()), 0..40),
         ) {
             let mut table = GroupTable::default();
+            let mut packed = PackedKey::default();
             let mut expected: BTreeMap<Row, Accumulator> = BTreeMap::new();
             for (key, values, takes_back) in changes {
-                let mut sum = table.get(&key);
+                let mut sum = table.get(packed.pack(&key));
                 prop_assert_eq!(&sum, &expected.get(&key).cloned().unwrap_or_default());
                 let mut change = taken_in(&values);
                 if takes_back {
@@ -226,7 +246,7 @@ mod tests {
                     change.negate();
                 }
                 sum.merge(&change);
-                table.set(&key, &sum);
+                table.set(packed.pack(&key), &sum);
                 match sum.is_zero() {
                     true => expected.remove(&key),
                     false => expected.insert(key, sum),
@@ -241,12 +261,13 @@ mod tests {
     #[test]
     fn a_group_is_put_in_unless_it_is_there() {
         let (mut table, mut other) = (GroupTable::default(), GroupTable::default());
-        let key = |it: i64| Row([Value::Int(it)].into());
+        let mut key = PackedKey::default();
         table.reserve(100);
         for it in 0..100 {
-            assert!(table.insert(&key(it), &taken_in(&[(it, 0.5)])));
-            assert!(!table.insert(&key(it), &taken_in(&[(7, 7.0)])));
-            other.set(&key(it), &taken_in(&[(it, 0.5)]));
+            let key = key.pack(&Row([Value::Int(it)].into()));
+            assert!(table.insert(key, &taken_in(&[(it, 0.5)])));
+            assert!(!table.insert(key, &taken_in(&[(7, 7.0)])));
+            other.set(key, &taken_in(&[(it, 0.5)]));
         }
         assert_eq!(table.held().rows, 100);
         assert_eq!(table.groups_bytes, other.groups_bytes);
@@ -271,6 +292,8 @@ mod tests {
             ]
             .into(),
         };
+        let mut key = PackedKey::default();
+        key.pack(&Row([Value::Int(i64::MAX)].into()));
         // The counters of this thread: other tests run beside it.
         let (taken, returned) = (
             allocatedp::read().expect("a counter"),
@@ -279,7 +302,7 @@ mod tests {
         let in_use = || taken.get() - returned.get();
         let before = in_use();
         let mut table = GroupTable::default();
-        (0..GROUPS).for_each(|it| table.set(&Row([Value::Int(it << 32)].into()), &group));
+        (0..GROUPS).for_each(|it| table.set(key.pack(&Row([Value::Int(it << 32)].into())), &group));
         let taken = in_use() - before;
         let told = table.held();
         assert_eq!(told.rows, GROUPS as usize);

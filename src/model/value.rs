@@ -527,6 +527,7 @@ pub fn array_of_values<'a>(
     data_type: &DataType,
     values: impl Iterator<Item = &'a Value>,
 ) -> Result<ArrayRef, ArrowError> {
+    let (rows, _) = values.size_hint();
     macro_rules! build {
         ($builder:expr, $pattern:pat => $value:expr) => {{
             let mut builder = $builder;
@@ -540,26 +541,26 @@ pub fn array_of_values<'a>(
         }};
     }
     match data_type {
-        DataType::Boolean => build!(BooleanBuilder::new(), Value::Bool(it) => *it),
-        DataType::Int64 => build!(Int64Builder::new(), Value::Int(it) => *it),
+        DataType::Boolean => build!(BooleanBuilder::with_capacity(rows), Value::Bool(it) => *it),
+        DataType::Int64 => build!(Int64Builder::with_capacity(rows), Value::Int(it) => *it),
         DataType::Int32 => {
-            let mut builder = Int32Builder::new();
+            let mut builder = Int32Builder::with_capacity(rows);
             for value in values {
                 builder.append_option(value.as_i64().and_then(|it| i32::try_from(it).ok()));
             }
             Ok(Arc::new(builder.finish()))
         }
         DataType::Float64 => {
-            let mut builder = Float64Builder::new();
+            let mut builder = Float64Builder::with_capacity(rows);
             for value in values {
                 builder.append_option(value.as_f64());
             }
             Ok(Arc::new(builder.finish()))
         }
         DataType::Utf8 => build!(StringBuilder::new(), Value::Text(it) => it),
-        DataType::Date32 => build!(Date32Builder::new(), Value::Date(it) => *it),
+        DataType::Date32 => build!(Date32Builder::with_capacity(rows), Value::Date(it) => *it),
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-            let mut builder = TimestampMicrosecondBuilder::new();
+            let mut builder = TimestampMicrosecondBuilder::with_capacity(rows);
             for value in values {
                 match value {
                     Value::Timestamp(it) => builder.append_value(*it),
@@ -569,7 +570,7 @@ pub fn array_of_values<'a>(
             Ok(Arc::new(builder.finish().with_timezone_opt(zone.clone())))
         }
         DataType::Decimal128(precision, scale) => {
-            let mut builder = Decimal128Builder::new();
+            let mut builder = Decimal128Builder::with_capacity(rows);
             for value in values {
                 builder.append_option(match value {
                     Value::Decimal(it) => Some(it.unscaled()),
@@ -583,7 +584,7 @@ pub fn array_of_values<'a>(
         }
         DataType::Binary => build!(BinaryBuilder::new(), Value::Bytes(it) => it),
         DataType::Time64(TimeUnit::Microsecond) => {
-            build!(Time64MicrosecondBuilder::new(), Value::Time(it) => *it)
+            build!(Time64MicrosecondBuilder::with_capacity(rows), Value::Time(it) => *it)
         }
         DataType::Interval(IntervalUnit::MonthDayNano) => build!(
             IntervalMonthDayNanoBuilder::new(),

@@ -440,10 +440,13 @@ impl Grouping {
             partials[group as usize].members.push(member);
         }
         match &self.aggregation.hops {
-            Some(hops) => partials
-                .into_iter()
-                .flat_map(|it| in_each_window(it, hops))
-                .collect(),
+            Some(hops) => {
+                let windows = partials.len() * hops.offsets_us.len();
+                let mut in_windows = Vec::with_capacity(windows);
+                let all = partials.into_iter();
+                all.for_each(|it| in_windows.extend(in_each_window(it, hops)));
+                in_windows
+            }
             None => partials,
         }
     }

@@ -6,14 +6,14 @@
 
 use super::late::late_rows;
 use super::partials::PartialStream;
-use super::{ChangeStream, ClockStream, Due, RunEpochs, Shared};
+use super::{ChangeStream, ClockStream, Due, RunEpochs, Shared, in_pieces};
 use crate::engine::accumulate::{Accumulator, Partial, Slot, is_beyond_its_type, result};
 use crate::engine::changes::Changes;
 use crate::engine::clock::NEVER;
 use crate::engine::costs::Keeps;
 use crate::engine::distinct::{DistinctSets, Member};
 use crate::engine::gate::Gate;
-use crate::engine::group_table::GroupTable;
+use crate::engine::group_table::{GroupTable, PackedKey};
 use crate::engine::{StateContent, StoredGroups};
 use crate::model::held::{allocated, of_row, of_tree, of_vec};
 use crate::model::{Epoch, Failure, Held, Row, Value, array_of_values};
@@ -22,8 +22,8 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use differential_dataflow::Hashable;
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
+use hashbrown::{HashMap, HashTable, hash_table};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -80,15 +80,19 @@ pub(in crate::engine) fn aggregate<'s>(
     builder.build(move |capabilities| {
         let mut held = Some(capabilities);
         let mut restored = Some(restored).filter(|it| !it.is_empty());
-        let mut open: BTreeMap<u64, Vec<Partial>> = BTreeMap::new();
+        let mut open: BTreeMap<u64, Vec<Vec<(u64, Partial)>>> = BTreeMap::new();
         move |frontiers| {
             let mut groups = groups.borrow_mut();
             let groups = &mut *groups;
             ticks.for_each(|_, _| {});
-            input.for_each(|_, data| {
-                for (time, partial) in data.drain(..) {
-                    open.entry(time).or_default().push(partial);
-                }
+            input.for_each(|_, partials| {
+                in_pieces(
+                    partials,
+                    |it| it.0,
+                    |time, piece| {
+                        open.entry(time).or_default().push(piece);
+                    },
+                );
             });
             let Some(capabilities) = held.as_mut() else {
                 return;
@@ -161,6 +165,8 @@ type StepMember = (u64, u64, i32, u8);
 struct Changed {
     bucket: i64,
     key: Row,
+    /// Of the key as it is packed.
+    hash: u64,
     before: Accumulator,
     now: Accumulator,
 }
@@ -187,7 +193,9 @@ struct Groups {
     epoch: u64,
     /// The groups it changes, and where each of them is among these.
     changed: Vec<Changed>,
-    places: HashMap<Row, usize, FixedState>,
+    places: HashTable<usize>,
+    /// The key that is worked on.
+    key: PackedKey,
     /// Starts of closed windows, and how many of its records came too late for them.
     refused: Vec<(Option<i64>, i64)>,
     /// What is to be given on, with its epoch.
@@ -219,7 +227,8 @@ impl Groups {
             due: Due::new(epochs),
             epoch: 0,
             changed: Vec::new(),
-            places: HashMap::default(),
+            places: HashTable::new(),
+            key: PackedKey::default(),
             refused: Vec::new(),
             rows: Vec::new(),
             late: Vec::new(),
@@ -326,12 +335,18 @@ impl Groups {
         self.distinct.add(key, &mut gone.collect(), change);
     }
 
-    fn take_in(&mut self, time: u64, partials: Vec<Partial>, over: i64) {
+    fn take_in(&mut self, time: u64, partials: Vec<Vec<(u64, Partial)>>, over: i64) {
         self.turn_to(time);
         let is_news = self.boot < time;
-        partials
-            .into_iter()
-            .for_each(|it| self.take_in_one(it, over, is_news));
+        if !self.slides() {
+            let more = partials.iter().map(Vec::len).sum();
+            self.changed.reserve(more);
+            let changed = &self.changed;
+            self.places.reserve(more, |it| changed[*it].hash);
+        }
+        for (_, partial) in partials.into_iter().flatten() {
+            self.take_in_one(partial, over, is_news);
+        }
     }
 
     fn take_in_one(&mut self, partial: Partial, over: i64, is_news: bool) {
@@ -387,14 +402,13 @@ impl Groups {
             key, accumulator, ..
         } = partial;
         let groups = self.tables.entry(bucket).or_default();
-        if !groups.insert(&key, &accumulator) {
+        if !groups.insert(self.key.pack(&key), &accumulator) {
             self.change(bucket, key, &accumulator);
             return;
         }
         self.note_sums_without_place(&key, &accumulator);
-        rows.results.extend(results(aggregates, &accumulator));
-        rows.keys.push(key);
-        rows.diffs.push(1);
+        rows.add_group(key);
+        rows.add(results(aggregates, &accumulator), 1);
     }
 
     /// Keeps a partial that is too far ahead, as one with what is there of its group.
@@ -448,6 +462,10 @@ impl Groups {
             let aggregates = &self.aggregation.aggregates;
             partial.accumulator.keep_best(aggregates);
         }
+        if partial.members.is_empty() && !is_news {
+            self.change(bucket, partial.key, &partial.accumulator);
+            return;
+        }
         if partial.members.is_empty() {
             self.change(bucket, partial.key.clone(), &partial.accumulator);
         } else {
@@ -463,12 +481,13 @@ impl Groups {
 
     fn keep_until_it_leaves(&mut self, partial: &mut Partial) {
         let step = self.steps.entry(partial.bucket).or_default();
-        let mut sum = step.groups.get(&partial.key);
+        let key = self.key.pack(&partial.key);
+        let mut sum = step.groups.get(key);
         if self.aggregation.append_only {
             trim(&mut partial.accumulator, &sum, &self.aggregation);
         }
         sum.merge(&partial.accumulator);
-        step.groups.set(&partial.key, &sum);
+        step.groups.set(key, &sum);
         if !partial.members.is_empty() {
             let members = match step.members.entry(partial.key.clone()) {
                 Entry::Occupied(entry) => entry.into_mut(),
@@ -496,18 +515,22 @@ impl Groups {
 
     /// A group takes this in, in the epoch of now.
     fn change(&mut self, bucket: i64, key: Row, change: &Accumulator) {
-        match self.places.entry(key) {
-            Entry::Occupied(place) => self.changed[*place.get()].now.merge(change),
-            Entry::Vacant(place) => {
-                let key = place.key().clone();
+        let hash = self.key.pack(&key).hash();
+        let changed = &self.changed;
+        let place = self
+            .places
+            .entry(hash, |it| changed[*it].key == key, |it| changed[*it].hash);
+        match place {
+            hash_table::Entry::Occupied(place) => self.changed[*place.get()].now.merge(change),
+            hash_table::Entry::Vacant(place) => {
                 place.insert(self.changed.len());
-                let table = self.tables.entry(bucket).or_default();
-                let before = table.get(&key);
+                let before = self.tables.entry(bucket).or_default().get(&self.key);
                 let mut now = before.clone();
                 now.merge(change);
                 self.changed.push(Changed {
                     bucket,
                     key,
+                    hash,
                     before,
                     now,
                 });
@@ -532,11 +555,11 @@ impl Groups {
     fn finish(&mut self) {
         let changed = std::mem::take(&mut self.changed);
         self.places.clear();
-        let mut rows = GroupRows::default();
+        let mut rows = GroupRows::of(changed.len(), &self.aggregation);
         let (mut before, mut now) = (Vec::new(), Vec::new());
         for it in changed.into_iter().filter(|it| it.before != it.now) {
             let table = self.tables.entry(it.bucket).or_default();
-            table.set(&it.key, &it.now);
+            table.set(self.key.pack(&it.key), &it.now);
             if it.bucket != FOR_EVER && table.is_empty() {
                 self.tables.remove(&it.bucket);
             }
@@ -554,11 +577,12 @@ impl Groups {
                 continue;
             }
             self.note_sums_without_place(&it.key, &it.now);
+            rows.add_group(it.key);
             if had {
-                rows.add(it.key.clone(), &mut before, -1);
+                rows.add(before.drain(..), -1);
             }
             if has {
-                rows.add(it.key, &mut now, 1);
+                rows.add(now.drain(..), 1);
             }
         }
         self.give(rows);
@@ -611,7 +635,8 @@ impl Keeps for Groups {
             + of_tree::<i64, Ahead>(self.ahead.len());
         let of_tables: Held = of_tables.map(GroupTable::held).sum();
         let rest: Held = of_steps.chain(of_ahead).sum();
-        of_tables + rest + self.distinct.held() + Held::bytes(trees)
+        let rooms = allocated(self.places.allocation_size()) + self.key.held_bytes();
+        of_tables + rest + self.distinct.held() + Held::bytes(trees + rooms)
     }
 }
 
@@ -671,16 +696,34 @@ fn results(aggregates: &[Aggregate], of: &Accumulator) -> impl Iterator<Item = V
 #[derive(Default)]
 struct GroupRows {
     keys: Vec<Row>,
-    /// Those of each row behind those of the one before.
+    /// The group of each row, by its place among the keys.
+    groups: Vec<usize>,
+    /// Results of each row behind those of the one before.
     results: Vec<Value>,
     diffs: Vec<i64>,
 }
 
 impl GroupRows {
-    /// Adds a row, and takes its results.
-    fn add(&mut self, key: Row, results: &mut Vec<Value>, diff: i64) {
+    /// With room for so many changed groups: a row that goes and one that comes.
+    fn of(groups: usize, aggregation: &Aggregation) -> Self {
+        let rows = 2 * groups;
+        GroupRows {
+            keys: Vec::with_capacity(groups),
+            groups: Vec::with_capacity(rows),
+            results: Vec::with_capacity(rows * aggregation.aggregates.len()),
+            diffs: Vec::with_capacity(rows),
+        }
+    }
+
+    /// The rows that follow are of this group.
+    fn add_group(&mut self, key: Row) {
         self.keys.push(key);
-        self.results.append(results);
+    }
+
+    /// Adds a row of the newest group.
+    fn add(&mut self, results: impl Iterator<Item = Value>, diff: i64) {
+        self.groups.push(self.keys.len() - 1);
+        self.results.extend(results);
         self.diffs.push(diff);
     }
 
@@ -692,7 +735,7 @@ impl GroupRows {
                 array_of_values(field.data_type(), values)
             };
             match at.checked_sub(keys) {
-                None => column(&mut self.keys.iter().map(|it| &it.0[at])),
+                None => column(&mut self.groups.iter().map(|it| &self.keys[*it].0[at])),
                 Some(number) => column(&mut self.results.iter().skip(number).step_by(results)),
             }
         });
@@ -818,7 +861,7 @@ mod tests {
             let mut restored = groups(window, append_only);
             restored.restore(stored, over);
             let mut taken_in = groups(window, append_only);
-            taken_in.take_in(100, partials, over);
+            taken_in.take_in(100, vec![partials.into_iter().map(|it| (100, it)).collect()], over);
             taken_in.finish();
             let (restored, expected) = (found(restored), found(taken_in));
             prop_assert_eq!(restored, expected);

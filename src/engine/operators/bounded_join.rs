@@ -8,7 +8,7 @@ mod rows;
 
 use super::join::{Decoder, Shape};
 use super::keyed::{TakenIn, closed_at, first_open};
-use super::{ChangeStream, ClockStream, Shared};
+use super::{ChangeStream, ClockStream, Shared, in_pieces};
 use crate::engine::changes::Changes;
 use crate::engine::costs::Keeps;
 use crate::engine::encoded::hash;
@@ -84,11 +84,11 @@ impl KeyedRow {
     }
 }
 
-/// What came in one epoch.
+/// What came in one epoch, in pieces.
 #[derive(Default)]
 struct Taken {
-    left: Vec<Given>,
-    right: Vec<Given>,
+    left: Vec<Vec<Given>>,
+    right: Vec<Vec<Given>>,
 }
 
 /// Pairs of rows with equal keys that are both open, as changes.
@@ -116,14 +116,15 @@ pub(super) fn bounded_pairs<'s>(
                     let mut sides = sides.borrow_mut();
                     ticks.for_each(|_, _| {});
                     input.for_each(|_, rows| {
-                        for given in rows.drain(..) {
-                            let taken = open.entry(given.epoch).or_default();
-                            let side = match given.is_left {
+                        let belongs_to = |it: &Given| (it.epoch, it.is_left);
+                        in_pieces(rows, belongs_to, |(epoch, is_left), piece| {
+                            let taken = open.entry(epoch).or_default();
+                            let side = match is_left {
                                 true => &mut taken.left,
                                 false => &mut taken.right,
                             };
-                            side.push(given);
-                        }
+                            side.push(piece);
+                        });
                     });
                     let Some(capability) = held.as_mut() else {
                         return;
@@ -172,12 +173,12 @@ impl Sides {
             mut left,
             mut right,
         } = taken;
-        left.retain(is_open);
-        right.retain(is_open);
+        let pieces = left.iter_mut().chain(&mut right);
+        pieces.for_each(|it| it.retain(is_open));
         matched(&left, &self.right, closed_us, decoder, &mut give);
-        left.into_iter().for_each(|it| self.left.add(it));
+        self.left.add_all(left);
         matched(&right, &self.left, closed_us, decoder, &mut give);
-        right.into_iter().for_each(|it| self.right.add(it));
+        self.right.add_all(right);
     }
 
     /// Lets everything go that ends by then.
@@ -195,7 +196,7 @@ impl Keeps for Sides {
 
 /// The pairs of these rows of one side with those that are held of the other.
 fn matched(
-    rows: &[Given],
+    rows: &[Vec<Given>],
     others: &Rows,
     closed_us: i64,
     decoder: &Decoder,
@@ -211,7 +212,7 @@ fn matched(
         give(Changes::signed(decoder.batch(pairs), diffs));
         pairs.clear();
     };
-    for given in rows {
+    for given in rows.iter().flatten() {
         for (other, count) in others.open(given, closed_us) {
             pairs.push(match given.is_left {
                 true => (given.row.row(), other),

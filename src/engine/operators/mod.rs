@@ -61,6 +61,20 @@ pub(super) type ChangeStream<'s> = Stream<'s, u64, Changes>;
 /// Its frontier says up to where a clock is known.
 pub(super) type ClockStream<'s> = StreamVec<'s, u64, ()>;
 
+/// Hands on what came in, apart by what it belongs to, in the pieces that it came in. One list of all would be copied again and again as it grows.
+fn in_pieces<T, K: PartialEq>(
+    came: &mut Vec<T>,
+    belongs_to: impl Fn(&T) -> K,
+    mut take: impl FnMut(K, Vec<T>),
+) {
+    while let Some(first) = came.first() {
+        let key = belongs_to(first);
+        let others = came.iter().position(|it| belongs_to(it) != key);
+        let behind = others.map_or(Vec::new(), |it| came.split_off(it));
+        take(key, std::mem::replace(came, behind));
+    }
+}
+
 /// The epochs of a run.
 #[derive(Clone)]
 pub(super) struct RunEpochs {

@@ -73,14 +73,19 @@ impl Rows {
             .map(|it| (it.row.row(), it.count))
     }
 
-    /// Adds a row as often as it says, or takes it back.
-    pub fn add(&mut self, given: Given) {
-        if given.diff < 0 && self.by_row.is_none() {
+    /// Adds rows as often as each says, or takes them back.
+    pub fn add_all(&mut self, pieces: Vec<Vec<Given>>) {
+        if self.by_row.is_none() && pieces.iter().flatten().any(|it| it.diff < 0) {
             self.find_by_row();
         }
+        pieces.into_iter().flatten().for_each(|it| self.add(it));
+    }
+
+    fn add(&mut self, given: Given) {
+        let hash_of_row = self.by_row.as_ref().map(|_| hash(&given.row.bytes));
         let same_row = |it: &Place| self.rows[*it as usize].row == given.row;
-        let by_row = self.by_row.as_ref();
-        let known = by_row.and_then(|it| it.find(hash(&given.row.bytes), same_row));
+        let by_row = self.by_row.as_ref().zip(hash_of_row);
+        let known = by_row.and_then(|(by_row, hash)| by_row.find(hash, same_row));
         if let Some(place) = known.copied() {
             let kept = &mut self.rows[place as usize];
             kept.count += given.diff;
@@ -102,9 +107,9 @@ impl Rows {
             count: given.diff,
         });
         self.link(place);
-        if let Some(by_row) = &mut self.by_row {
-            let hash = |it: &Place| self.rows[*it as usize].hash_of_row();
-            by_row.insert_unique(hash(&place), place, hash);
+        if let Some((by_row, hash)) = self.by_row.as_mut().zip(hash_of_row) {
+            let hash_of = |it: &Place| self.rows[*it as usize].hash_of_row();
+            by_row.insert_unique(hash, place, hash_of);
         }
         if given.end != NEVER {
             let span = self.spans.entry(span_end(given.end)).or_default();

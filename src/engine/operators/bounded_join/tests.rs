@@ -61,13 +61,13 @@ proptest! {
         for step in steps {
             match step {
                 Step::Add { key, row, count } if closed_us < end_us(row) => {
-                    rows.add(given(&[key], &[row], end_us(row), count));
+                    rows.add_all(vec![vec![given(&[key], &[row], end_us(row), count)]]);
                     *expected.entry((key, row)).or_default() += count;
                 }
                 Step::TakeBack { at } if are_taken_back && !expected.is_empty() => {
                     let ((key, row), _) = expected.iter().nth(at % expected.len()).unwrap();
                     let (key, row) = (*key, *row);
-                    rows.add(given(&[key], &[row], end_us(row), -1));
+                    rows.add_all(vec![vec![given(&[key], &[row], end_us(row), -1)]]);
                     *expected.get_mut(&(key, row)).unwrap() -= 1;
                 }
                 Step::LetGo { by_s } => {
@@ -100,12 +100,12 @@ fn what_rows_tell_is_what_they_take() {
                 for row in 0..if key % 10 == 0 { 300_i64 } else { 9 } {
                     let (key, end_us) = (key.to_le_bytes(), row * 1_000_000);
                     let row = [key.as_slice(), &row.to_le_bytes(), &[3; 30]].concat();
-                    rows.add(given(&key, &row, end_us, 1));
+                    rows.add_all(vec![vec![given(&key, &row, end_us, 1)]]);
                 }
             }
             if is_taken_back {
-                rows.add(given(&[9], &[9], 7, 1));
-                rows.add(given(&[9], &[9], 7, -1));
+                rows.add_all(vec![vec![given(&[9], &[9], 7, 1)]]);
+                rows.add_all(vec![vec![given(&[9], &[9], 7, -1)]]);
             }
             rows
         });
