@@ -28,7 +28,7 @@ pub mod upkeep;
 
 use crate::cluster::{self, Joined};
 use crate::engine::{
-    self, Bucketing, ClockSettings, Control, Costs, Feed, Job, Outputs, Restored, Sharing,
+    self, Bucketing, ClockSettings, Control, Costs, Feed, Job, Outputs, Panes, Restored, Sharing,
     StateShare,
 };
 use crate::lake::{self, Commit, Manifest, StateFile, Store, TableLayout, TableState};
@@ -269,7 +269,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
     let all_workers = processes * options.workers;
 
     let step = span.child("state");
-    let sharing = Sharing::new(own.clone(), all_workers);
+    let sharing = Sharing::new(own.clone(), all_workers, Panes::of(&dataflow));
     let state = state::load(&store, &claim, &sharing).await?;
     let state_records: usize = state.iter().map(StateShare::len).sum();
     step.set("tidelake.state.records", state_records as i64);

@@ -6,8 +6,8 @@
 
 use super::Error;
 use crate::engine::{
-    Member, PackedRow, Partial, Sharing, StateContent, StateRecord, StateShare, StoredGroups,
-    group_hash, list_of, unpacked,
+    Member, PackedRow, Panes, Partial, Sharing, StateContent, StateRecord, StateShare,
+    StoredGroups, group_hash, list_of, unpacked,
 };
 use crate::lake::{Manifest, StateFile, Store};
 use crate::model::Row;
@@ -332,7 +332,7 @@ impl File {
     fn shares(&self, frame: usize, sharing: &Sharing) -> Result<Frame, Error> {
         let mut shares = vec![StateShare::default(); sharing.shares()];
         let (records, told) = self.read(frame, |operator, content, packed| {
-            let Some(at) = sharing.share_of(&content) else {
+            let Some(at) = sharing.share_of(operator, &content) else {
                 return;
             };
             match content {
@@ -437,7 +437,8 @@ pub(super) async fn load_records(
     store: &Store,
     manifest: &Manifest,
 ) -> Result<Vec<StateRecord>, Error> {
-    let sharing = Sharing::new(0..threads(), threads());
+    // Any share will do.
+    let sharing = Sharing::new(0..threads(), threads(), Panes::default());
     let shares = load(store, manifest, &sharing).await?;
     let records = shares.into_iter().flat_map(StateShare::into_records);
     Ok(records.collect())
@@ -674,7 +675,7 @@ mod tests {
         let loaded = load_records(&store, &manifest).await.unwrap();
         assert_eq!(told(loaded), told(wanted.clone()));
 
-        let sharing = Sharing::new(1..3, 4);
+        let sharing = Sharing::new(1..3, 4, Panes::default());
         let shares = load(&store, &manifest, &sharing).await.unwrap();
         let expected = StateShare::of(wanted, &sharing);
         assert_eq!(shares.len(), 2);

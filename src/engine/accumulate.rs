@@ -4,7 +4,7 @@
 
 use super::distinct::Member;
 use crate::model::{Bins, Decimal, FloatSum, IntSum, Moments, Row, Value, merge_counts};
-use crate::plan::{Aggregate, Function};
+use crate::plan::{Aggregate, Function, Hops};
 use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
 
@@ -249,11 +249,32 @@ pub fn is_beyond_its_type(aggregate: &Aggregate, slot: &Slot) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partial {
     pub key: Row,
-    /// When it leaves: end of its window, or start of its step of a sliding range; the largest number if never.
+    /// When it leaves: end of its window, of the newest one if there are several, or start of its step of a sliding range; the largest number if never.
     pub bucket: i64,
     pub accumulator: Accumulator,
     /// Members of distinct sets.
     pub members: Vec<Member>,
+}
+
+impl Partial {
+    /// The windows that it counts in: the end of each, and the key of the group there.
+    pub fn windows(&self, hops: &Hops) -> impl Iterator<Item = (i64, Row)> {
+        let newest_us = hops.newest_us();
+        hops.offsets_us.iter().map(move |offset_us| {
+            let key = self.key.0.iter().enumerate();
+            let key = key.map(|(at, value)| match value {
+                Value::Timestamp(bound) if hops.keys.contains(&at) => {
+                    Value::Timestamp(bound.saturating_add(*offset_us))
+                }
+                other => other.clone(),
+            });
+            let bucket = match self.bucket {
+                i64::MAX => i64::MAX,
+                newest => newest.saturating_add(offset_us - newest_us),
+            };
+            (bucket, Row(key.collect()))
+        })
+    }
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub use costs::{Cost, Costs, NodePlace};
 pub use distinct::Member;
 pub use gate::stored_watermark;
 pub use operators::state_names;
-pub use state_share::{Sharing, StateShare, StoredGroups};
+pub use state_share::{Panes, Sharing, StateShare, StoredGroups};
 pub(crate) use state_share::{group_hash, list_of, unpacked};
 pub use wall::Wall;
 pub use worker::{Mesh, Running, start};

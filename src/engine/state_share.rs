@@ -2,18 +2,53 @@
 
 use super::{PackedRow, Partial, StateContent, StateRecord};
 use crate::model::Row;
+use crate::plan::{Dataflow, Plan};
 use differential_dataflow::Hashable;
 use foldhash::fast::FixedState;
 use std::collections::HashMap;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
+
+/// Which keys of groups are bounds of their window, by the name under which their state is stored, of groups that are stored by pane.
+#[derive(Clone, Debug, Default)]
+pub struct Panes(HashMap<String, Vec<usize>>);
+
+impl Panes {
+    /// Those of all aggregations of a dataflow.
+    pub fn of(dataflow: &Dataflow) -> Self {
+        let mut panes = HashMap::new();
+        for view in &dataflow.views {
+            view.plan.walk(&mut |node| {
+                if let Plan::Aggregate { aggregation, .. } = node
+                    && let Some(hops) = aggregation.panes()
+                {
+                    panes.insert(aggregation.id.clone(), hops.keys.clone());
+                }
+            });
+        }
+        Panes(panes)
+    }
+}
+
+/// By which the worker of a group is chosen. Windows of a pane lie together on one, so their bounds have no part in it.
+pub(super) fn place_of(key: &Row, bounds: &[usize]) -> u64 {
+    if bounds.is_empty() {
+        return key.hashed();
+    }
+    let mut hasher = FixedState::default().build_hasher();
+    let others = key.0.iter().enumerate();
+    let others = others.filter(|it| !bounds.contains(&it.0));
+    others.for_each(|it| it.1.hash(&mut hasher));
+    hasher.finish()
+}
 
 /// Which worker keeps what: the hash of a key modulo the number of all workers, as the dataflow's exchanges have it.
 #[derive(Clone, Debug)]
 pub struct Sharing {
     own: Range<usize>,
     workers: usize,
+    panes: Panes,
 }
 
 impl Sharing {
@@ -21,9 +56,13 @@ impl Sharing {
     ///
     /// # Panics
     /// Without workers.
-    pub fn new(own: Range<usize>, workers: usize) -> Self {
+    pub fn new(own: Range<usize>, workers: usize, panes: Panes) -> Self {
         assert!(own.end <= workers && 0 < workers, "{own:?} of {workers}");
-        Sharing { own, workers }
+        Sharing {
+            own,
+            workers,
+            panes,
+        }
     }
 
     /// How many shares there are here: one for each worker of this process.
@@ -31,10 +70,11 @@ impl Sharing {
         self.own.len()
     }
 
-    /// The worker that keeps something, among those of this process; none if it is one of another.
-    pub fn share_of(&self, content: &StateContent) -> Option<usize> {
+    /// The worker that keeps something of an operator, among those of this process; none if it is one of another.
+    pub fn share_of(&self, operator: &str, content: &StateContent) -> Option<usize> {
+        let bounds = || self.panes.0.get(operator).map_or(&[][..], Vec::as_slice);
         let hash = match content {
-            StateContent::Group(partial) => partial.key.hashed(),
+            StateContent::Group(partial) => place_of(&partial.key, bounds()),
             StateContent::Row(row, _) => row.hashed(),
             StateContent::Packed(row) => row.bytes.hashed(),
         };
@@ -139,7 +179,7 @@ impl StateShare {
     pub fn of(records: impl IntoIterator<Item = StateRecord>, sharing: &Sharing) -> Vec<Self> {
         let mut shares = vec![StateShare::default(); sharing.shares()];
         for StateRecord { operator, content } in records {
-            if let Some(at) = sharing.share_of(&content) {
+            if let Some(at) = sharing.share_of(&operator, &content) {
                 shares[at].push(&operator, content);
             }
         }
@@ -247,6 +287,7 @@ mod tests {
     use super::*;
     use crate::engine::Accumulator;
     use crate::model::Value;
+    use std::collections::BTreeSet;
 
     fn records() -> Vec<StateRecord> {
         let row = |it: i64| Row([Value::Int(it)].into());
@@ -281,11 +322,35 @@ mod tests {
         told
     }
 
+    #[test]
+    fn windows_of_a_pane_lie_on_one_worker() {
+        let key = |name: &str, start: i64| {
+            Row([Value::Text(name.into()), Value::Timestamp(start)].into())
+        };
+        let panes = Panes(HashMap::from([("hops".to_owned(), vec![1])]));
+        let sharing = Sharing::new(0..7, 7, panes);
+        let share = |operator: &str, key: Row| {
+            let content = StateContent::Group(Partial {
+                key,
+                bucket: 0,
+                accumulator: Accumulator::default(),
+                members: Vec::new(),
+            });
+            sharing.share_of(operator, &content)
+        };
+        let of = |operator: &str| -> BTreeSet<Option<usize>> {
+            (0..100).map(|it| share(operator, key("a", it))).collect()
+        };
+        assert_eq!((of("hops").len(), of("others").len()), (1, 7));
+        let names = (0..100).map(|it| share("hops", key(&it.to_string(), 0)));
+        assert_eq!(names.collect::<BTreeSet<_>>().len(), 7);
+    }
+
     /// Two processes with two and one workers have each record once, on the worker that the exchanges send its key to.
     #[test]
     fn each_record_is_in_the_share_of_one_worker() {
-        let first = StateShare::of(records(), &Sharing::new(0..2, 3));
-        let second = StateShare::of(records(), &Sharing::new(2..3, 3));
+        let first = StateShare::of(records(), &Sharing::new(0..2, 3, Panes::default()));
+        let second = StateShare::of(records(), &Sharing::new(2..3, 3, Panes::default()));
         let shares: Vec<StateShare> = first.into_iter().chain(second).collect();
         assert_eq!(shares.iter().map(StateShare::len).sum::<usize>(), 300);
         assert!(shares.iter().all(|it| !it.is_empty()));
@@ -301,7 +366,10 @@ mod tests {
 
     #[test]
     fn shares_are_put_together() {
-        let all = StateShare::concat(StateShare::of(records(), &Sharing::new(0..2, 2)));
+        let all = StateShare::concat(StateShare::of(
+            records(),
+            &Sharing::new(0..2, 2, Panes::default()),
+        ));
         assert_eq!(sorted(all.into_records()), sorted(records()));
     }
 }

@@ -23,6 +23,13 @@ pub struct Hops {
     pub size_us: Option<i64>,
 }
 
+impl Hops {
+    /// What is added for the newest window.
+    pub fn newest_us(&self) -> i64 {
+        self.offsets_us.iter().copied().max().unwrap_or(0)
+    }
+}
+
 /// One side of a union that differs from the others in bounds of windows alone.
 pub struct OneSide {
     pub plan: Plan,

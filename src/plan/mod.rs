@@ -652,6 +652,16 @@ pub struct Aggregation {
     pub aggregates: Vec<Aggregate>,
 }
 
+impl Aggregation {
+    /// The windows of a pane, if what a group has taken in crosses to its worker and is stored once for all of them. Distinct sets are not: each window
+    /// has a set of its own, and these are shared out among the workers.
+    pub fn panes(&self) -> Option<&Hops> {
+        let is_set = |it: &Aggregate| matches!(it.function, Function::CountDistinct);
+        let has_sets = self.aggregates.iter().any(is_set);
+        self.hops.as_ref().filter(|_| !has_sets)
+    }
+}
+
 /// A record is let into a sliding range when its time is no further ahead of `now()` than this: what came in the same epoch as the
 /// newest record known, and clocks of producers that differ a little.
 pub const EARLY_US: i64 = 1_000_000;

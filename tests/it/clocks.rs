@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tidelake::engine::{self, Feed, Input, Mesh, Outputs, Sharing, Wall};
+use tidelake::engine::{self, Feed, Input, Mesh, Outputs, Panes, Sharing, Wall};
 use tidelake::model::{Epoch, Partition};
 use tidelake::plan::LATE_COLUMN;
 use tidelake::source::decode::{Decoder, RawRecords};
@@ -211,7 +211,7 @@ fn outcome(
             .collect();
         let start = Epoch::at_or_after(world.wall_ms(), 100).max(Epoch(lake.epoch.0 + 100));
         let control = Arc::default();
-        let sharing = Sharing::new(0..workers, workers);
+        let sharing = Sharing::new(0..workers, workers, Panes::of(&dataflow));
         let state = lake.state.clone();
         let mut job = job(
             &dataflow,

@@ -17,7 +17,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tidelake::engine::{
     self, Bucketing, ClockSettings, CommitReport, Control, EventTimes, Feed, Input, Job, Mesh,
-    OpenRows, Outputs, Published, Restored, Sharing, StateRecord, StateShare, Undecoded, Wall,
+    OpenRows, Outputs, Panes, Published, Restored, Sharing, StateRecord, StateShare, Undecoded,
+    Wall,
 };
 use tidelake::model::{
     Epoch, Offset, Offsets, Partition, Position, Readers, Row, Value, late_marks, rows_of_batch,
@@ -559,7 +560,7 @@ fn run(
         let turn = random.below(state.len().max(1) as u64) as usize;
         state.rotate_left(turn);
         let own = process * workers..(process + 1) * workers;
-        let sharing = Sharing::new(own, all);
+        let sharing = Sharing::new(own, all, Panes::of(dataflow));
         let mut job = job(
             dataflow,
             lake,

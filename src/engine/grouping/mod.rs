@@ -15,7 +15,7 @@ mod tests;
 use super::accumulate::{Accumulator, Partial, Slot};
 use super::changes::Changes;
 use super::distinct::{Identities, Member};
-use crate::model::{Row, Value, value_at};
+use crate::model::{Value, value_at};
 use crate::plan::{Aggregation, Bound, Hops, Pass, Window};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -440,45 +440,33 @@ impl Grouping {
             partials[group as usize].members.push(member);
         }
         match &self.aggregation.hops {
-            Some(hops) => {
-                let windows = partials.len() * hops.offsets_us.len();
-                let mut in_windows = Vec::with_capacity(windows);
-                let all = partials.into_iter();
-                all.for_each(|it| in_windows.extend(in_each_window(it, hops)));
-                in_windows
+            Some(hops) if self.aggregation.panes().is_none() => {
+                let all = partials.iter();
+                all.flat_map(|it| in_each_window(it, hops)).collect()
             }
-            None => partials,
+            Some(_) | None => partials,
         }
     }
 
     fn bucket(&self, keys: &Keys, group: usize) -> i64 {
+        let newest_us = self.aggregation.hops.as_ref().map_or(0, Hops::newest_us);
         match self.aggregation.window {
             Window::None => i64::MAX,
             Window::Tumble { key, .. } if keys.is_null(group, key) => i64::MAX,
-            Window::Tumble { key, add_us, .. } => keys.word(group, key) + add_us,
+            Window::Tumble { key, add_us, .. } => keys.word(group, key) + add_us + newest_us,
             Window::Last { .. } => keys.leaves(group),
         }
     }
 }
 
 /// What a group has, in each of the windows that its records are in.
-fn in_each_window(partial: Partial, hops: &Hops) -> impl Iterator<Item = Partial> {
-    hops.offsets_us.iter().map(move |offset_us| {
-        let mut key: Vec<Value> = partial.key.0.to_vec();
-        for at in &hops.keys {
-            if let Value::Timestamp(bound) = &mut key[*at] {
-                *bound = bound.saturating_add(*offset_us);
-            }
-        }
-        Partial {
-            key: Row(key.into()),
-            bucket: match partial.bucket {
-                i64::MAX => i64::MAX,
-                end => end.saturating_add(*offset_us),
-            },
-            accumulator: partial.accumulator.clone(),
-            members: partial.members.clone(),
-        }
+fn in_each_window(partial: &Partial, hops: &Hops) -> impl Iterator<Item = Partial> {
+    let windows = partial.windows(hops);
+    windows.map(|(bucket, key)| Partial {
+        key,
+        bucket,
+        accumulator: partial.accumulator.clone(),
+        members: partial.members.clone(),
     })
 }
 

@@ -14,13 +14,13 @@ use crate::engine::costs::Keeps;
 use crate::engine::distinct::{DistinctSets, Member};
 use crate::engine::gate::Gate;
 use crate::engine::group_table::{GroupTable, PackedKey};
+use crate::engine::state_share::place_of;
 use crate::engine::{StateContent, StoredGroups};
 use crate::model::held::{allocated, of_row, of_tree, of_vec};
 use crate::model::{Epoch, Failure, Held, Row, Value, array_of_values};
 use crate::plan::{Aggregate, Aggregation, EARLY_US, Function, Window, nullable};
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
-use differential_dataflow::Hashable;
 use foldhash::fast::FixedState;
 use hashbrown::hash_map::Entry;
 use hashbrown::{HashMap, HashTable, hash_table};
@@ -71,7 +71,9 @@ pub(in crate::engine) fn aggregate<'s>(
     let groups = Groups::new(aggregation, schema, view, epochs, shared);
     let groups = shared.borrow_mut().owners.keep(groups);
     let mut builder = OperatorBuilder::new("Aggregate".to_owned(), scope);
-    let by_key = Exchange::new(|it: &(u64, Partial)| it.1.key.hashed());
+    let panes = aggregation.panes().map(|it| it.keys.clone());
+    let panes = panes.unwrap_or_default();
+    let by_key = Exchange::new(move |it: &(u64, Partial)| place_of(&it.1.key, &panes));
     let mut input = builder.new_input(partials, by_key);
     let mut ticks = builder.new_input(ticks, Pipeline);
     let (rows, rows_stream) = builder.new_output::<Changes>();
@@ -339,7 +341,9 @@ impl Groups {
         self.turn_to(time);
         let is_news = self.boot < time;
         if !self.slides() {
-            let more = partials.iter().map(Vec::len).sum();
+            let groups: usize = partials.iter().map(Vec::len).sum();
+            let panes = self.aggregation.panes();
+            let more = groups * panes.map_or(1, |it| it.offsets_us.len());
             self.changed.reserve(more);
             let changed = &self.changed;
             self.places.reserve(more, |it| changed[*it].hash);
@@ -350,6 +354,10 @@ impl Groups {
     }
 
     fn take_in_one(&mut self, partial: Partial, over: i64, is_news: bool) {
+        if self.aggregation.panes().is_some() {
+            self.take_in_pane(partial, over, is_news);
+            return;
+        }
         let newest = over.saturating_add(self.reach_us());
         if !self.slides() || partial.bucket <= newest || partial.bucket == FOR_EVER {
             self.let_in(partial, over, is_news);
@@ -384,31 +392,48 @@ impl Groups {
         self.finish();
     }
 
-    /// Puts a group in its table; one that is there takes it in.
+    /// Puts a group in its table, or in those of all its windows.
     fn restore_one(&mut self, mut partial: Partial, over: i64, rows: &mut GroupRows) {
-        let is_over = partial.bucket <= over && partial.bucket != FOR_EVER;
-        if is_over || partial.accumulator.is_zero() {
+        if partial.accumulator.is_zero() {
+            return;
+        }
+        let aggregation = Arc::clone(&self.aggregation);
+        if aggregation.append_only {
+            partial.accumulator.keep_best(&aggregation.aggregates);
+        }
+        let accumulator = &partial.accumulator;
+        match aggregation.panes() {
+            Some(hops) => partial
+                .windows(hops)
+                .for_each(|(bucket, key)| self.restore_in(bucket, key, accumulator, over, rows)),
+            None => self.restore_in(partial.bucket, partial.key, accumulator, over, rows),
+        }
+    }
+
+    /// Puts a group in a table unless that is over; one that is there takes it in.
+    fn restore_in(
+        &mut self,
+        bucket: i64,
+        key: Row,
+        accumulator: &Accumulator,
+        over: i64,
+        rows: &mut GroupRows,
+    ) {
+        if bucket <= over && bucket != FOR_EVER {
             return;
         }
         let bucket = match self.aggregation.window {
-            Window::Tumble { .. } => partial.bucket,
+            Window::Tumble { .. } => bucket,
             Window::None | Window::Last { .. } => FOR_EVER,
         };
-        let aggregates = &self.aggregation.aggregates;
-        if self.aggregation.append_only {
-            partial.accumulator.keep_best(aggregates);
-        }
-        let Partial {
-            key, accumulator, ..
-        } = partial;
         let groups = self.tables.entry(bucket).or_default();
-        if !groups.insert(self.key.pack(&key), &accumulator) {
-            self.change(bucket, key, &accumulator);
+        if !groups.insert(self.key.pack(&key), accumulator) {
+            self.change(bucket, key, accumulator);
             return;
         }
-        self.note_sums_without_place(&key, &accumulator);
+        self.note_sums_without_place(&key, accumulator);
         rows.add_group(key);
-        rows.add(results(aggregates, &accumulator), 1);
+        rows.add(results(&self.aggregation.aggregates, accumulator), 1);
     }
 
     /// Keeps a partial that is too far ahead, as one with what is there of its group.
@@ -436,18 +461,45 @@ impl Groups {
         }
     }
 
+    /// Takes in a pane: in each of its windows that is not over. It is stored once for all of them.
+    fn take_in_pane(&mut self, mut partial: Partial, over: i64, is_news: bool) {
+        let aggregation = Arc::clone(&self.aggregation);
+        let Some(hops) = aggregation.panes() else {
+            return;
+        };
+        if aggregation.append_only {
+            partial.accumulator.keep_best(&aggregation.aggregates);
+        }
+        for (bucket, key) in partial.windows(hops) {
+            if !self.is_over(bucket, &partial, over, is_news) {
+                self.change(bucket, key, &partial.accumulator);
+            }
+        }
+        if is_news && (over < partial.bucket || partial.bucket == FOR_EVER) {
+            self.capture(partial);
+        }
+    }
+
+    /// Whether the window or step of a partial is over. Records that come too late for a window are counted.
+    fn is_over(&mut self, bucket: i64, partial: &Partial, over: i64, is_news: bool) -> bool {
+        if over < bucket || bucket == FOR_EVER {
+            return false;
+        }
+        // Restored state may hold windows that were over already; those are no news.
+        if let Window::Tumble { size_us, .. } = self.aggregation.window
+            && is_news
+        {
+            let hops = self.aggregation.hops.as_ref();
+            let size_us = hops.and_then(|it| it.size_us).unwrap_or(size_us);
+            let records = partial.accumulator.records;
+            self.refused.push((Some(bucket - size_us), records));
+        }
+        true
+    }
+
     /// Lets a partial through unless its window or step is over. What is news becomes part of the stored state.
     fn let_in(&mut self, mut partial: Partial, over: i64, is_news: bool) {
-        if partial.bucket <= over && partial.bucket != FOR_EVER {
-            // Restored state may hold windows that were over already; those are no news.
-            if let Window::Tumble { size_us, .. } = self.aggregation.window
-                && is_news
-            {
-                let hops = self.aggregation.hops.as_ref();
-                let size_us = hops.and_then(|it| it.size_us).unwrap_or(size_us);
-                let records = partial.accumulator.records;
-                self.refused.push((Some(partial.bucket - size_us), records));
-            }
+        if self.is_over(partial.bucket, &partial, over, is_news) {
             return;
         }
         let bucket = match self.aggregation.window {
@@ -752,10 +804,11 @@ impl GroupRows {
 mod tests {
     use super::*;
     use crate::model::{IntSum, sum_row_counts};
-    use arrow::datatypes::{DataType, Field, Schema};
+    use crate::plan::Hops;
+    use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
     use proptest::prelude::*;
 
-    fn groups(window: Window, append_only: bool) -> Groups {
+    fn groups(window: Window, hops: Option<Hops>, append_only: bool) -> Groups {
         let aggregate = |function, argument| Aggregate {
             function,
             argument,
@@ -765,10 +818,10 @@ mod tests {
         };
         let aggregation = Aggregation {
             id: "v.0".to_owned(),
-            keys: vec![0],
+            keys: vec![0, 1],
             window,
-            hops: None,
-            window_ends: vec![None],
+            hops,
+            window_ends: vec![None, None],
             clocks: std::collections::BTreeSet::new(),
             append_only,
             aggregates: vec![
@@ -777,8 +830,15 @@ mod tests {
                 aggregate(Function::Max, Some(1)),
             ],
         };
-        let columns = ["k", "records", "total", "most"];
-        let columns = columns.map(|it| Field::new(it, DataType::Int64, true));
+        let time = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let columns = [
+            ("k", DataType::Int64),
+            ("start", time),
+            ("records", DataType::Int64),
+            ("total", DataType::Int64),
+            ("most", DataType::Int64),
+        ];
+        let columns = columns.map(|(name, of)| Field::new(name, of, true));
         let epochs = RunEpochs {
             boot: 100,
             start: 200,
@@ -796,11 +856,12 @@ mod tests {
         )
     }
 
+    /// Of a window that begins a microsecond before its bucket.
     fn partial(key: i64, bucket: i64, value: i64, count: i64) -> Partial {
         let mut sum = IntSum::default();
         sum.add(value, count);
         Partial {
-            key: Row([Value::Int(key)].into()),
+            key: Row([Value::Int(key), Value::Timestamp(bucket.saturating_sub(1))].into()),
             bucket,
             accumulator: Accumulator {
                 records: count,
@@ -832,35 +893,82 @@ mod tests {
         (rows, tables.collect())
     }
 
+    /// A pane of ten records, with two of its three windows open: it counts in these, and is stored once, for restarts.
+    #[test]
+    fn a_pane_is_stored_once_and_counts_in_each_of_its_windows() {
+        let hops = Hops {
+            keys: vec![1],
+            offsets_us: vec![0, -2, -4],
+            size_us: Some(5),
+        };
+        let window = Window::Tumble {
+            key: 1,
+            add_us: 1,
+            size_us: 5,
+        };
+        let mut groups = groups(window, Some(hops), true);
+        let pane = partial(7, 20, 1, 10);
+        groups.take_in(200, vec![vec![(200, pane.clone())]], 16);
+        groups.finish();
+        let tables = groups.tables.iter();
+        let tables: Vec<(i64, usize)> = tables.map(|it| (*it.0, it.1.held().rows)).collect();
+        assert_eq!(tables, [(18, 1), (20, 1)]);
+        let starts = groups
+            .rows
+            .iter()
+            .flat_map(|it| it.1.rows().collect::<Vec<_>>());
+        let mut starts: Vec<Value> = starts.map(|it| it.0.0[1].clone()).collect();
+        starts.sort();
+        assert_eq!(starts, [17, 19].map(Value::Timestamp));
+        let stored = std::mem::take(&mut groups.shared.borrow_mut().captured);
+        let stored: Vec<StateContent> = stored
+            .into_values()
+            .flatten()
+            .map(|it| it.content)
+            .collect();
+        let [StateContent::Group(stored)] = stored.as_slice() else {
+            panic!("{stored:?}");
+        };
+        assert_eq!((&stored.key, stored.bucket), (&pane.key, 20));
+        let late: Vec<Row> = groups
+            .late
+            .iter()
+            .flat_map(|it| it.1.rows().map(|it| it.0).collect::<Vec<_>>())
+            .collect();
+        assert_eq!(late.len(), 1, "{late:?}");
+        assert_eq!(late[0].0[2], Value::Int(10));
+    }
+
     proptest! {
         /// Windows that are over are gone, and a group that is there several times is their sum.
         #[test]
         fn restored_groups_are_what_taking_them_in_makes_of_them(
             partials in prop::collection::vec((0..6_i64, 1..5_i64, -3..4_i64, 1..3_i64, any::<bool>()), 0..20),
             append_only in any::<bool>(),
-            has_windows in any::<bool>(),
+            windows in 0..4_i64,
             over in 0..3_i64,
         ) {
-            let window = match has_windows {
-                true => Window::Tumble { key: 0, add_us: 0, size_us: 1 },
-                false => Window::None,
+            let (window, over) = match windows {
+                0 => (Window::None, NEVER),
+                _ => (Window::Tumble { key: 1, add_us: 1, size_us: 1 }, over),
             };
-            let over = if has_windows { over } else { NEVER };
+            // The newest one is that of the key.
+            let hops = (1 < windows).then(|| Hops {
+                keys: vec![1],
+                offsets_us: (0..windows).map(|it| -it).collect(),
+                size_us: Some(1),
+            });
             let partials = partials.into_iter().map(|(key, bucket, value, count, is_taken_back)| {
-                // The key of a group tells its window.
-                let (key, bucket) = match has_windows {
-                    true => (10 * key + bucket, bucket),
-                    false => (key, FOR_EVER),
-                };
+                let bucket = if windows == 0 { FOR_EVER } else { bucket };
                 let count = if is_taken_back && !append_only { -count } else { count };
                 partial(key, bucket, value, count)
             });
             let partials: Vec<Partial> = partials.collect();
             let mut stored = StoredGroups::default();
             partials.iter().for_each(|it| stored.push(it));
-            let mut restored = groups(window, append_only);
+            let mut restored = groups(window, hops.clone(), append_only);
             restored.restore(stored, over);
-            let mut taken_in = groups(window, append_only);
+            let mut taken_in = groups(window, hops, append_only);
             taken_in.take_in(100, vec![partials.into_iter().map(|it| (100, it)).collect()], over);
             taken_in.finish();
             let (restored, expected) = (found(restored), found(taken_in));
