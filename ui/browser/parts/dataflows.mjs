@@ -31,6 +31,11 @@ async function otherDataflow({ tidelake, apart }) {
     'what it does not count has no tile',
     async () => (await latency.count()) === 0 && (await page.locator('[data-tile="total"]').isVisible()),
   );
+  await within('a ranking of a hundred scrolls, and makes no chart as tall', async () => {
+    const ranked = await page.locator('section[aria-label="Top ips"] tbody tr').count();
+    const { height } = await page.locator('section[aria-label="Requests"]').boundingBox();
+    return ranked === 100 && height < 450;
+  });
   await within('what it ranks stands where endpoints would', () =>
     page.locator('section[aria-label="Top paths"][data-state="live"] tbody tr').first().isVisible(),
   );

@@ -32,7 +32,8 @@ export function filled(
 
 export function Histogram({ summary }: { summary: SummaryQuery }) {
   const go = useGo();
-  const { data } = summary;
+  // While another range is asked for, that there was nothing in the one before says nothing of it.
+  const data = summary.isPlaceholderData && summary.data?.total === 0 ? undefined : summary.data;
   const series = useMemo(
     () =>
       Object.entries(data?.by_level ?? {})

@@ -158,7 +158,8 @@ function useChartState(history: HistoryQuery, main: Counted): PanelState {
   const frozen = useFrozen();
   const asOf = useLastFresh();
   const known = history.data?.overall[main.count]?.filter(value => value !== null);
-  const items = known?.length ?? null;
+  // While another range is asked for, that there was nothing in the one before says nothing of it.
+  const items = history.isPlaceholderData && known?.length === 0 ? null : (known?.length ?? null);
   const asked = answerState(history, items);
   return asked.name === 'live' ? panelState(link, items, asOf, frozen) : asked;
 }

@@ -64,7 +64,7 @@ export function Delta({ marks: given, page, main, history }: DeltaProps) {
     <>
       <MarkBar marks={marks} window_s={window_s} />
       <Tiles main={main} a={a.data} b={b.data} />
-      <div className="grid shrink-0 grid-cols-1 gap-3 md:flex-[1_0_auto] md:auto-rows-[minmax(200px,1fr)] md:grid-cols-2">
+      <div className="grid shrink-0 grid-cols-1 gap-3 md:flex-[1_0_auto] md:auto-rows-[minmax(200px,1fr)] max-md:[&>[data-state]]:max-h-[70vh] md:[&>[data-state]]:[contain:size] md:grid-cols-2">
         <Panel
           title={`${titleOfTraffic(page, main)}, with both marks`}
           state={answerState(history, history.data?.times.length ?? null)}

@@ -54,7 +54,7 @@ function Newest({ page, history, onCompare }: NewestProps) {
   return (
     <>
       <Tiles page={page} history={history.data ?? null} />
-      <div className="grid shrink-0 grid-cols-1 gap-3 md:flex-[1_0_auto] md:auto-rows-[minmax(200px,1fr)] md:grid-cols-2 md:[&>*:last-child:nth-child(odd)]:col-span-2">
+      <div className="grid shrink-0 grid-cols-1 gap-3 md:flex-[1_0_auto] md:auto-rows-[minmax(200px,1fr)] max-md:[&>[data-state]]:max-h-[70vh] md:[&>[data-state]]:[contain:size] md:grid-cols-2 md:[&>*:last-child:nth-child(odd)]:col-span-2">
         {page.main != null && <Charts page={page} main={page.main} history={history} onCompare={onCompare} />}
         <Keys keys={page.keys} />
         <Panels page={page} />

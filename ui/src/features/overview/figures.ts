@@ -193,6 +193,13 @@ function perSpan(seconds: number): string {
   return seconds % 60 === 0 ? `/${seconds / 60} min` : `/${seconds} s`;
 }
 
+function wholeOf(seconds: number): string {
+  if (seconds === 60) return 'minutes';
+  if (seconds === 3_600) return 'hours';
+  if (seconds === 86_400) return 'days';
+  return 'windows';
+}
+
 function spanText(from: Counted | null, isSliding: boolean): string | null {
   if (from === null || isSliding || from.window_seconds == null) return null;
   const seconds = from.window_seconds;
@@ -228,6 +235,8 @@ export function tilesOfRange(history: History, main: Counted): Tile[] {
   const seconds = times.length * step_seconds;
   const rate = rateOf(count === null ? null : count / Math.max(1, seconds));
   const window = perSpan(history.window_seconds).slice(1);
+  // A range may begin and end within a window, whose records are counted as a whole.
+  const counted = `in the range, by whole ${wholeOf(history.window_seconds)}`;
   const tiles: Tile[] = [
     {
       name: 'events',
@@ -262,7 +271,7 @@ export function tilesOfRange(history: History, main: Counted): Tile[] {
       value: text.value,
       unit: `${text.unit}${column.statistic === 'distinct' ? ` /${window}` : ''}`.trim(),
       curve: values,
-      notes: [column.adds_up ? 'in the range' : `largest of any ${window} of the range`],
+      notes: [column.adds_up ? counted : `largest of any ${window} of the range`],
       receipt: null,
     });
   }
@@ -273,7 +282,7 @@ export function tilesOfRange(history: History, main: Counted): Tile[] {
     unit: '',
     title: formatNumber(count),
     curve: [],
-    notes: ['in the range'],
+    notes: [counted],
     receipt: null,
   });
   return tiles;
