@@ -36,7 +36,8 @@ from pipeline import Cluster, Pipeline, wait
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "logic"
 PARTITIONS = 3
-REACHED_SECONDS_MAX = 60
+# A wrong result stays wrong; on a machine that is busy with other things, a right one may take minutes.
+REACHED_SECONDS_MAX = 240
 
 
 class Query:

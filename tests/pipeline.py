@@ -19,6 +19,8 @@ import urllib.request
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
 DATAFLOWS = SOURCE / "dataflows"
+# A program that hangs never ends; on a machine that is busy with other things, an orderly end may take minutes.
+STOPPED_SECONDS_MAX = 240
 
 
 def free_port(following=0):
@@ -103,7 +105,7 @@ class Pipeline:
     def stop(self):
         """Asks it to end and expects a clean end, with a last commit."""
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=60)
+        code = self.process.wait(timeout=STOPPED_SECONDS_MAX)
         self.process = None
         assert code == 0, f"the stop was not clean: exit code {code}"
 
