@@ -61,7 +61,7 @@ enum Command {
     Init(super::init::Arguments),
     /// Runs a dataflow on its topics or files, or on those of --input.
     #[command(
-        after_help = "Examples:\n  tidelake run dataflows/web_logs\n  KAFKA_BROKERS=kafka:9092 tidelake run dataflows/web_logs --lake s3://bucket/lake\n  tidelake run dataflows/access_log --input /var/log/nginx\n  tidelake run ./shop --input orders=./orders --input clicks='./clicks/*.jsonl'\n  tidelake run dataflows/web_logs -d --name logs    in the background, restarted if it is lost"
+        after_help = "Examples:\n  tidelake run dataflows/web_logs\n  KAFKA_BROKERS=kafka:9092 tidelake run dataflows/web_logs --lake s3://bucket/lake\n  tidelake run dataflows/access_log --input '/var/log/nginx/access.log*'\n  tidelake run ./shop --input orders=./orders --input clicks='./clicks/*.jsonl'\n  tidelake run dataflows/web_logs -d --name logs    in the background, restarted if it is lost"
     )]
     Run {
         /// Folder with dataflow.sql.
@@ -136,7 +136,7 @@ enum Command {
     ///
     /// Reads source and lake again without the engine and compares. Changes nothing.
     #[command(
-        after_help = "Examples:\n  tidelake verify                          what `tidelake demo` wrote\n  tidelake verify --data ./tidelake-data --json\n  tidelake verify --verbose                each check on a line of its own\n  tidelake verify dataflows/access_log --input /var/log/nginx --lake ./lake\n  KAFKA_BROKERS=kafka:9092 tidelake verify dataflows/web_logs --lake s3://bucket/lake\n\nExit code: 0 proven, 1 not, 2 nothing there to prove."
+        after_help = "Examples:\n  tidelake verify                          what `tidelake demo` wrote\n  tidelake verify --data ./tidelake-data --json\n  tidelake verify --verbose                each check on a line of its own\n  tidelake verify dataflows/access_log --input '/var/log/nginx/access.log*' --lake ./lake\n  KAFKA_BROKERS=kafka:9092 tidelake verify dataflows/web_logs --lake s3://bucket/lake\n\nExit code: 0 proven, 1 not, 2 nothing there to prove."
     )]
     Verify(super::verify::Arguments),
     /// Shows, compacts, cleans, backs up and restores a lake.
