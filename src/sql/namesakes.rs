@@ -235,6 +235,10 @@ mod tests {
                 "SELECT x FROM a WHERE x IS NOT DISTINCT FROM id + 1 AND x > 0",
                 "SELECT x FROM a WHERE x IS NOT DISTINCT FROM id + 1 AND x > 0",
             ),
+            (
+                "SELECT x->-1, x->>-1, x*-1, x @> -x FROM a WHERE x>-1 AND id=-2 AND x<>-3 OR x<=+4",
+                "SELECT x -> -1, x ->> -1, x * -1, x @> -x FROM a WHERE x > -1 AND id = -2 AND x <> -3 OR x <= +4",
+            ),
         ] {
             assert_eq!(settled(text).as_deref(), Ok(expected), "{text}");
         }

@@ -5,7 +5,7 @@
 use super::elsewhere::is_word;
 use super::json_clauses;
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace, Word};
 
 /// Tokens as the parser takes them.
 pub fn plain(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
@@ -21,6 +21,10 @@ pub fn plain(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                 token.token = Token::SingleQuotedString(std::mem::take(text));
             }
             _ => {}
+        }
+        if let Some(apart) = without_signs(&token) {
+            plain.extend(apart);
+            continue;
         }
         if let Some(number) = hexadecimal(&token) {
             token.token = number;
@@ -43,6 +47,42 @@ pub fn plain(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     quote_names_of_top(&mut plain);
     let plain = without_parentheses_before_stars(without_as_of_now(plain));
     with_queries_of_values(json_clauses::plain(plain))
+}
+
+/// `a>-1` is `a > -1`, and `json->-1` is `json -> -1`: as in Postgres, an operator ends in a sign only if it has one of `~!@#%^&|`?`.
+fn without_signs(token: &TokenWithSpan) -> Option<Vec<TokenWithSpan>> {
+    let Token::CustomBinaryOperator(operator) = &token.token else {
+        return None;
+    };
+    let rest = operator.trim_end_matches(['+', '-']);
+    if rest.contains(|it| "~!@#%^&|`?".contains(it)) {
+        return None;
+    }
+    let first = match rest {
+        "<" => Token::Lt,
+        ">" => Token::Gt,
+        "<=" => Token::LtEq,
+        ">=" => Token::GtEq,
+        "=" => Token::Eq,
+        "<>" => Token::Neq,
+        "*" => Token::Mul,
+        "/" => Token::Div,
+        "->" => Token::Arrow,
+        "->>" => Token::LongArrow,
+        _ => return None,
+    };
+    let signs = operator[rest.len()..].chars().map(|it| match it {
+        '+' => Token::Plus,
+        _ => Token::Minus,
+    });
+    // A minus behind a minus would begin a comment where it is printed.
+    let spaced = signs.flat_map(|it| [Token::Whitespace(Whitespace::Space), it]);
+    let tokens = std::iter::once(first).chain(spaced);
+    Some(
+        tokens
+            .map(|it| TokenWithSpan::new(it, token.span))
+            .collect(),
+    )
 }
 
 /// `SELECT top.a` and `SELECT top, b`: a name, unless a number of rows follows.
