@@ -181,6 +181,14 @@ mod tests {
                 "SELECT * FROM a JOIN c ON a.x = c.k",
                 r#"SELECT a."id", a."x", c."id" AS "id_1", c."k", c."v" FROM a JOIN c ON a.x = c.k"#,
             ),
+            (
+                "SELECT * FROM a LEFT SEMI JOIN c ON a.x = c.k",
+                r#"SELECT * FROM a LEFT SEMI JOIN c ON a.x = c.k"#,
+            ),
+            (
+                "SELECT *, a.x FROM a LEFT ANTI JOIN c USING (id)",
+                r#"SELECT a.id AS "id", a."x", a.x AS "x_1" FROM a LEFT ANTI JOIN c USING(id)"#,
+            ),
             // A name that is there is not taken.
             (
                 "SELECT a.id, b.* FROM a, b",
@@ -228,16 +236,16 @@ mod tests {
                 "SELECT 31, 5, X'1F' FROM a",
             ),
             (
+                "SELECT x->-1, x->>-1, x*-1, x @> -x FROM a WHERE x>-1 AND id=-2 AND x<>-3 OR x<=+4",
+                "SELECT x -> -1, x ->> -1, x * -1, x @> -x FROM a WHERE x > -1 AND id = -2 AND x <> -3 OR x <= +4",
+            ),
+            (
                 "SELECT x FROM a WHERE x IN (VALUES (1), (2)) AND x > ANY (VALUES (3))",
                 "SELECT x FROM a WHERE x IN (SELECT * FROM (VALUES (1), (2)) AS __values) AND x > ANY(SELECT * FROM (VALUES (3)) AS __values)",
             ),
             (
                 "SELECT x FROM a WHERE x IS NOT DISTINCT FROM id + 1 AND x > 0",
                 "SELECT x FROM a WHERE x IS NOT DISTINCT FROM id + 1 AND x > 0",
-            ),
-            (
-                "SELECT x->-1, x->>-1, x*-1, x @> -x FROM a WHERE x>-1 AND id=-2 AND x<>-3 OR x<=+4",
-                "SELECT x -> -1, x ->> -1, x * -1, x @> -x FROM a WHERE x > -1 AND id = -2 AND x <> -3 OR x <= +4",
             ),
         ] {
             assert_eq!(settled(text).as_deref(), Ok(expected), "{text}");

@@ -214,9 +214,8 @@ impl Names<'_> {
 
     /// Refuses `logs` and `lake.logs` in one FROM: `logs.x` could be of either, and the planner would take the first one.
     fn refuse_namesakes(&self, select: &Select) -> Result<(), String> {
-        let scopes = select.from.iter().map(|it| self.scope(it));
         let mut seen: BTreeMap<String, String> = BTreeMap::new();
-        for name in scopes.flat_map(|it| it.relations).filter_map(|it| it.name) {
+        for name in select.from.iter().flat_map(|it| self.named(it)) {
             let Some(last) = name.last().map(known_as) else {
                 continue;
             };
@@ -237,8 +236,9 @@ impl Names<'_> {
         for join in &mut from.joins {
             let right = self.of_factor(&join.relation);
             let kind = Merges::of(&join.join_operator);
+            let operator = join.join_operator.clone();
             let Some(constraint) = constraint(&mut join.join_operator) else {
-                scope.take(right);
+                scope.join(&operator, right);
                 continue;
             };
             let names = match constraint {
@@ -248,7 +248,7 @@ impl Names<'_> {
                 }
                 JoinConstraint::Natural => common(&scope, &right)?,
                 JoinConstraint::On(_) | JoinConstraint::None => {
-                    scope.take(right);
+                    scope.join(&operator, right);
                     continue;
                 }
             };
@@ -269,7 +269,7 @@ impl Names<'_> {
             });
             let condition = condition.unwrap_or_else(|| Expr::value(Value::Boolean(true)));
             *constraint = JoinConstraint::On(condition);
-            scope.take(right);
+            scope.join(&operator, right);
         }
         Ok(scope)
     }
@@ -277,9 +277,17 @@ impl Names<'_> {
     fn scope(&self, from: &TableWithJoins) -> Scope {
         let mut scope = self.of_factor(&from.relation);
         for join in &from.joins {
-            scope.take(self.of_factor(&join.relation));
+            scope.join(&join.join_operator, self.of_factor(&join.relation));
         }
         scope
+    }
+
+    /// The names of all relations of an item of FROM, of whose columns conditions of its joins may be.
+    fn named(&self, from: &TableWithJoins) -> Vec<Vec<Ident>> {
+        let joined = from.joins.iter().map(|it| &it.relation);
+        let factors = std::iter::once(&from.relation).chain(joined);
+        let relations = factors.flat_map(|it| self.of_factor(it).relations);
+        relations.filter_map(|it| it.name).collect()
     }
 
     fn of_factor(&self, factor: &TableFactor) -> Scope {
@@ -461,6 +469,18 @@ pub fn apart(names: Vec<String>) -> Vec<String> {
 const UNKNOWN_COLUMNS: &str = "the columns of a side of this join cannot be told; name them instead of *, and write JOIN … ON";
 
 impl Scope {
+    /// Takes up the right side of a join: one by SEMI or ANTI has the columns of one side.
+    fn join(&mut self, operator: &JoinOperator, right: Scope) {
+        match operator {
+            JoinOperator::Semi(_)
+            | JoinOperator::Anti(_)
+            | JoinOperator::LeftSemi(_)
+            | JoinOperator::LeftAnti(_) => {}
+            JoinOperator::RightSemi(_) | JoinOperator::RightAnti(_) => *self = right,
+            _ => self.take(right),
+        }
+    }
+
     fn take(&mut self, more: Scope) {
         self.relations.extend(more.relations);
         self.merged.extend(more.merged);
