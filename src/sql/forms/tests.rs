@@ -167,6 +167,10 @@ fn forms_of_others_have_one_form() {
             "SELECT a, window_start AS s, count(*) FROM tumble(t, at, INTERVAL '1' HOUR) AS x GROUP BY a, window_start, window_end",
         ),
         (
+            "SELECT e.x, e.n FROM t, jsonb_array_elements(t.j -> 'items') WITH ORDINALITY AS e(x, n)",
+            "SELECT x, n FROM (SELECT *, unnest(json_array_elements_of(t.j -> 'items')) AS x, unnest(generate_series(1, CAST(cardinality(json_array_elements_of(t.j -> 'items')) AS BIGINT))) AS n FROM t) AS t",
+        ),
+        (
             "WITH b AS (SELECT * FROM t) SELECT x.a, HOP_ROWTIME(x.p, INTERVAL '1' HOUR, INTERVAL '2' HOUR) AS r FROM (SELECT *, at AS p FROM b) AS x GROUP BY x.a, HOP(x.p, INTERVAL '1' HOUR, INTERVAL '2' HOUR)",
             "WITH b AS (SELECT * FROM t), __windowed1 AS (SELECT *, at AS p FROM b) SELECT x.a, (window_end - INTERVAL '1 millisecond') AS r FROM hop(__windowed1, p, INTERVAL '1' HOUR, INTERVAL '2' HOUR) AS x GROUP BY x.a, window_start, window_end",
         ),

@@ -296,32 +296,33 @@ impl Lists {
                 with_ordinality,
                 ..
             } => {
-                let mut arrays: Vec<String> = array_exprs.iter().map(Expr::to_string).collect();
+                let arrays: Vec<String> = array_exprs.iter().map(Expr::to_string).collect();
                 if *with_ordinality {
-                    let [one] = arrays.as_slice() else {
-                        return None;
-                    };
-                    arrays.push(format!(
-                        "generate_series(1, CAST(cardinality({one}) AS BIGINT))"
-                    ));
                     alias.as_ref().filter(|it| it.columns.len() == 2)?;
                 }
-                (arrays, alias, &["unnest"])
+                (numbered(arrays, *with_ordinality), alias, &["unnest"])
             }
             TableFactor::Table {
                 name,
                 alias,
                 args: Some(args),
+                with_ordinality,
                 ..
             } => {
                 let name = name.to_string();
-                (lists(&name, &args.args)?, alias, named(&name))
+                let lists = lists(&name, &args.args)?;
+                (numbered(lists, *with_ordinality), alias, named(&name))
             }
             TableFactor::Function {
-                name, args, alias, ..
+                name,
+                args,
+                alias,
+                with_ordinality,
+                ..
             } => {
                 let name = name.to_string();
-                (lists(&name, args)?, alias, named(&name))
+                let lists = lists(&name, args)?;
+                (numbered(lists, *with_ordinality), alias, named(&name))
             }
             // LATERAL (VALUES (t.a, 'a'), (t.b, 'b')) AS v(value, name)
             TableFactor::Derived {
@@ -410,6 +411,16 @@ impl Lists {
         });
         elements.collect::<Vec<_>>().join(", ")
     }
+}
+
+/// Lists of elements in step, and behind them that of their numbers, from 1 on.
+fn numbered(mut lists: Vec<String>, with_ordinality: bool) -> Vec<String> {
+    if let (true, Some(first)) = (with_ordinality, lists.first()) {
+        lists.push(format!(
+            "generate_series(1, CAST(cardinality({first}) AS BIGINT))"
+        ));
+    }
+    lists
 }
 
 /// What the elements of lists are named if they are given no names.
