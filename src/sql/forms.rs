@@ -8,6 +8,7 @@ mod ages;
 mod any_of_list;
 mod calls;
 mod compared;
+mod conditions;
 mod cut_texts;
 mod fields;
 mod first_of_group;
@@ -162,6 +163,9 @@ impl VisitorMut for Forms {
                 join.join_operator = match join.join_operator.clone() {
                     JoinOperator::Semi(it) => JoinOperator::LeftSemi(it),
                     JoinOperator::Anti(it) => JoinOperator::LeftAnti(it),
+                if let Err(reason) = conditions::refuse_join_without(join) {
+                    return ControlFlow::Break(reason);
+                }
                     other => other,
                 };
             }

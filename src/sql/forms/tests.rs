@@ -327,6 +327,8 @@ fn what_means_different_things_elsewhere_is_refused() {
             "SELECT count(*) FROM t JOIN u ON t.a = u.a GROUP BY TUMBLE(t.at, INTERVAL '1' HOUR)",
             "one source, table, view or sub-query",
         ),
+        ("SELECT a FROM t JOIN u WHERE t.a = u.a", "CROSS JOIN u"),
+        ("SELECT a FROM t LEFT JOIN u AS v", "ON true for all pairs"),
         (
             "SELECT tumble_proctime(at, INTERVAL '1' HOUR) FROM t GROUP BY TUMBLE(at, INTERVAL '1' HOUR)",
             "TUMBLE_START, TUMBLE_END and TUMBLE_ROWTIME",
