@@ -10,6 +10,7 @@ mod calls;
 mod compared;
 mod conditions;
 mod cut_texts;
+mod elements_of_groups;
 mod fields;
 mod first_of_group;
 mod first_words;
@@ -189,6 +190,7 @@ impl VisitorMut for Forms {
             .and_then(|()| in_groups::beside_the_rows(select))
             .and_then(|()| first_of_group::rewrite(select, &mut self.made))
             .and_then(|()| values_apart::name(select));
+            .and_then(|()| elements_of_groups::in_several_orders(select))
         if let Err(reason) = rewritten {
             return ControlFlow::Break(reason);
         }

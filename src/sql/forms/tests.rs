@@ -166,6 +166,15 @@ fn forms_of_others_have_one_form() {
             "SELECT a, TUMBLE_START(at, INTERVAL '1' HOUR) AS s, count(*) FROM t AS x GROUP BY a, TUMBLE(x.at, INTERVAL '1' HOUR)",
             "SELECT a, window_start AS s, count(*) FROM tumble(t, at, INTERVAL '1' HOUR) AS x GROUP BY a, window_start, window_end",
         ),
+        // Elements of lists in one order stay what they were.
+        (
+            "SELECT (array_agg(a ORDER BY b))[1], (array_agg(c ORDER BY b))[2] FROM t",
+            "SELECT (array_agg(a ORDER BY b))[1], (array_agg(c ORDER BY b))[2] FROM t",
+        ),
+        (
+            "SELECT (array_agg(a ORDER BY b))[1] AS x FROM t HAVING (array_agg(a ORDER BY b DESC) FILTER (WHERE c))[2] > (SELECT (array_agg(d))[1] FROM u)",
+            "SELECT array_element(array_agg(a ORDER BY b), 1) AS x FROM t HAVING array_element(array_agg(a ORDER BY b DESC) FILTER (WHERE c), 2) > (SELECT (array_agg(d))[1] FROM u)",
+        ),
         (
             "SELECT e.x, e.n FROM t, jsonb_array_elements(t.j -> 'items') WITH ORDINALITY AS e(x, n)",
             "SELECT x, n FROM (SELECT *, unnest(json_array_elements_of(t.j -> 'items')) AS x, unnest(generate_series(1, CAST(cardinality(json_array_elements_of(t.j -> 'items')) AS BIGINT))) AS n FROM t) AS t",
