@@ -161,12 +161,12 @@ impl VisitorMut for Forms {
         fields::named(select, &self.qualifiers);
         for TableWithJoins { relation: _, joins } in &mut select.from {
             for join in joins {
-                join.join_operator = match join.join_operator.clone() {
-                    JoinOperator::Semi(it) => JoinOperator::LeftSemi(it),
-                    JoinOperator::Anti(it) => JoinOperator::LeftAnti(it),
                 if let Err(reason) = conditions::refuse_join_without(join) {
                     return ControlFlow::Break(reason);
                 }
+                join.join_operator = match join.join_operator.clone() {
+                    JoinOperator::Semi(it) => JoinOperator::LeftSemi(it),
+                    JoinOperator::Anti(it) => JoinOperator::LeftAnti(it),
                     other => other,
                 };
             }
@@ -187,10 +187,10 @@ impl VisitorMut for Forms {
             .and_then(|()| unnest::beside_a_relation(select, &mut self.unnested))
             .and_then(|()| unnest::values_as_union(select))
             .and_then(|()| group_windows::of_group(select))
+            .and_then(|()| elements_of_groups::in_several_orders(select))
             .and_then(|()| in_groups::beside_the_rows(select))
             .and_then(|()| first_of_group::rewrite(select, &mut self.made))
             .and_then(|()| values_apart::name(select));
-            .and_then(|()| elements_of_groups::in_several_orders(select))
         if let Err(reason) = rewritten {
             return ControlFlow::Break(reason);
         }
