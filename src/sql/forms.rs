@@ -38,6 +38,7 @@ mod windowed_queries;
 mod zones;
 
 pub use calls::names_of_others;
+pub use group_windows::apart_by as sessions_apart_by;
 pub use macros::{Macros, is_aggregate};
 pub use rows_of::name_repeated;
 pub use windowed_queries::named as name_windowed_queries;

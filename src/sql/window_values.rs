@@ -78,6 +78,12 @@ fn of_select(select: &mut Select, relations: &mut Relations) -> Result<(), Strin
             ));
         }
     };
+    let is_session = WindowKind::of(&call.name.to_string()) == Some(WindowKind::Session);
+    let others: Vec<Expr> = match is_session {
+        true => without_window(select),
+        false => Vec::new(),
+    };
+    let apart = forms::sessions_apart_by(select, &others)?;
     let has_star = select.projection.iter().any(is_star);
     let [from] = select.from.as_mut_slice() else {
         return Err(one_relation(&call));
@@ -125,7 +131,7 @@ fn of_select(select: &mut Select, relations: &mut Relations) -> Result<(), Strin
     let time = Ident::with_quote('"', time);
     let lengths: Vec<String> = lengths(&call).map(|it| it.to_string()).collect();
     let text = format!(
-        "SELECT named_struct('start', window_start, 'end', window_end), window_start, window_end FROM {}({relation}, {time}, {}){alias}",
+        "SELECT named_struct('start', window_start, 'end', window_end), window_start, window_end FROM {}({relation}, {apart}{time}, {}){alias}",
         call.name,
         lengths.join(", ")
     );
@@ -157,23 +163,48 @@ fn of_select(select: &mut Select, relations: &mut Relations) -> Result<(), Strin
         }
     }
     if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
-        let is_window = |it: &Expr| match it {
-            Expr::Identifier(name) => names.contains(&syntax::known_as(name)),
-            Expr::Value(number) => match &number.value {
-                Value::Number(number, _) => numbers.contains(number),
-                _ => false,
-            },
-            other => window(other).is_some(),
-        };
         let all = std::mem::take(keys).into_iter();
         *keys = all
-            .flat_map(|it| match is_window(&it) {
+            .flat_map(|it| match is_key(&it, &names, &numbers) {
                 true => vec![start.clone(), end.clone()],
                 false => vec![it],
             })
             .collect();
     }
     Ok(())
+}
+
+/// The keys of a group beside the window.
+fn without_window(select: &Select) -> Vec<Expr> {
+    let keys = match &select.group_by {
+        GroupByExpr::Expressions(keys, _) => keys.as_slice(),
+        GroupByExpr::All(_) => &[],
+    };
+    let named = select.projection.iter().enumerate();
+    let named = named.filter_map(|(at, item)| match item {
+        SelectItem::UnnamedExpr(expr) => {
+            window(expr).map(|_| (UNNAMED.to_owned(), (at + 1).to_string()))
+        }
+        SelectItem::ExprWithAlias { expr, alias } => {
+            window(expr).map(|_| (syntax::known_as(alias), (at + 1).to_string()))
+        }
+        _ => None,
+    });
+    let (names, numbers): (Vec<String>, Vec<String>) = named.unzip();
+    let others = keys.iter().filter(|it| !is_key(it, &names, &numbers));
+    others.cloned().collect()
+}
+
+/// Whether a key of a group is the window, of which a column has one of these names or numbers.
+fn is_key(key: &Expr, names: &[String], numbers: &[String]) -> bool {
+    match key {
+        Expr::Identifier(name) => names.contains(&syntax::known_as(name)),
+        Expr::Value(number) => match &number.value {
+            Value::Number(number, _) => numbers.contains(number),
+            _ => false,
+        },
+        other => window(other).is_some(),
+    }
 }
 
 fn one_relation(call: &Function) -> String {
@@ -345,6 +376,11 @@ mod tests {
             (
                 "SELECT k, hop(INTERVAL '1' MINUTE, INTERVAL '5' MINUTE), max(e.n) AS n FROM s AS e GROUP BY 2, 1",
                 "SELECT k, named_struct('start', window_start, 'end', window_end) AS window, max(e.n) AS n FROM hop(s, \"at\", INTERVAL '1' MINUTE, INTERVAL '5' MINUTE) AS e GROUP BY window_start, window_end, 1",
+            ),
+            // Sessions are those of the other keys.
+            (
+                "SELECT upper(e.k) AS u, session(INTERVAL '1' MINUTE) AS w, count(*) AS c FROM s AS e GROUP BY u, w, e.n",
+                "SELECT upper(e.k) AS u, named_struct('start', window_start, 'end', window_end) AS w, count(*) AS c FROM session(s, upper(k), n, \"at\", INTERVAL '1' MINUTE) AS e GROUP BY u, window_start, window_end, e.n",
             ),
             (
                 "SELECT count(*) AS c FROM p GROUP BY tumble(INTERVAL '1' MINUTE)",

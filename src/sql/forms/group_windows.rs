@@ -1,10 +1,10 @@
 //! Windows in GROUP BY, as Flink and Calcite have them, `GROUP BY k, TUMBLE(time, size)` with `TUMBLE_START(time, size)`: the same query over
-//! windows in FROM.
+//! windows in FROM. Sessions are those of the other keys of the group: a record of one key does not hold a session of another one together.
 
 use crate::sql::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Query,
-    Select, SetExpr, TableAlias, TableFactor, VisitorMut,
+    Select, SelectItem, SetExpr, TableAlias, TableFactor, Value, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -30,7 +30,13 @@ pub fn of_group(select: &mut Select) -> Result<(), String> {
         ));
     }
     let bounds = ["window_start", "window_end"].map(|it| Expr::Identifier(Ident::new(it)));
+    let mut others = keys.clone();
+    others.remove(at);
     keys.splice(at..=at, bounds);
+    let apart = match name.as_str() {
+        "session" => apart_by(select, &others)?,
+        _ => String::new(),
+    };
     let [from] = select.from.as_mut_slice() else {
         return Err(one_relation(&name));
     };
@@ -68,7 +74,7 @@ pub fn of_group(select: &mut Select) -> Result<(), String> {
         other => Some(other),
     };
     let time = time.map_or(String::new(), |it| it.to_string());
-    let text = format!("SELECT * FROM {name}({relation}, {time}, {lengths}){alias}");
+    let text = format!("SELECT * FROM {name}({relation}, {apart}{time}, {lengths}){alias}");
     let SetExpr::Select(made) = *syntax::parse_query(&text)?.body else {
         return Err(one_relation(&name));
     };
@@ -85,6 +91,82 @@ pub fn of_group(select: &mut Select) -> Result<(), String> {
         *select = *rest;
     }
     Ok(())
+}
+
+/// What sessions of a group are apart by, with a comma behind each: its keys beside the session. As windows are taken of the one relation that the SELECT
+/// reads, its name before a column is left out.
+///
+/// # Errors
+/// If the group has several sets of keys.
+pub fn apart_by(select: &Select, keys: &[Expr]) -> Result<String, String> {
+    struct Plain(Vec<String>);
+    impl VisitorMut for Plain {
+        type Break = String;
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+            if let Expr::CompoundIdentifier(parts) = expr
+                && let [relation, column] = parts.as_slice()
+                && self.0.contains(&syntax::known_as(relation))
+            {
+                *expr = Expr::Identifier(column.clone());
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let relations = select.from.iter().filter_map(|it| match &it.relation {
+        TableFactor::Table {
+            alias: Some(alias), ..
+        }
+        | TableFactor::Derived {
+            alias: Some(alias), ..
+        } => Some(syntax::known_as(&alias.name)),
+        TableFactor::Table { name, .. } => {
+            let name = name.0.last().and_then(|it| it.as_ident());
+            name.map(syntax::known_as)
+        }
+        _ => None,
+    });
+    let mut plain = Plain(relations.collect());
+    let keys = keys.iter().map(|key| {
+        if matches!(
+            key,
+            Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_)
+        ) {
+            return Err("sessions are apart by plain keys of a group, not by GROUPING SETS, ROLLUP or CUBE; write FROM SESSION(relation PARTITION BY key, time, INTERVAL '60' SECOND), which says by what".to_owned());
+        }
+        let mut key = selected(select, key).unwrap_or(key).clone();
+        let is_bound = matches!(&key, Expr::Function(it) if it.name.to_string().to_lowercase().starts_with("session_"));
+        if is_bound {
+            return Ok(String::new());
+        }
+        walk::expression(&mut key, &mut plain)?;
+        Ok(format!("{key}, "))
+    });
+    keys.collect()
+}
+
+/// What a key stands for that is the name or the number of a column.
+fn selected<'a>(select: &'a Select, key: &Expr) -> Option<&'a Expr> {
+    let number = match key {
+        Expr::Value(it) => match &it.value {
+            Value::Number(number, _) => number.parse::<usize>().ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    let mut items = select.projection.iter().enumerate();
+    items.find_map(|(at, item)| match (item, key) {
+        (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }, _)
+            if number == Some(at + 1) =>
+        {
+            Some(expr)
+        }
+        (SelectItem::ExprWithAlias { expr, alias }, Expr::Identifier(name))
+            if syntax::known_as(name) == syntax::known_as(alias) =>
+        {
+            Some(expr)
+        }
+        _ => None,
+    })
 }
 
 fn given(alias: &TableAlias) -> String {

@@ -166,6 +166,11 @@ fn forms_of_others_have_one_form() {
             "SELECT a, TUMBLE_START(at, INTERVAL '1' HOUR) AS s, count(*) FROM t AS x GROUP BY a, TUMBLE(x.at, INTERVAL '1' HOUR)",
             "SELECT a, window_start AS s, count(*) FROM tumble(t, at, INTERVAL '1' HOUR) AS x GROUP BY a, window_start, window_end",
         ),
+        // Sessions are those of the other keys.
+        (
+            "SELECT a, lower(x.b) AS l, SESSION_START(at, INTERVAL '1' HOUR) AS s FROM t AS x GROUP BY x.a, SESSION(at, INTERVAL '1' HOUR), l, x.c + 1",
+            "SELECT a, lower(x.b) AS l, window_start AS s FROM session(t, a, lower(b), c + 1, at, INTERVAL '1' HOUR) AS x GROUP BY x.a, window_start, window_end, l, x.c + 1",
+        ),
         // Elements of lists in one order stay what they were.
         (
             "SELECT (array_agg(a ORDER BY b))[1], (array_agg(c ORDER BY b))[2] FROM t",
@@ -330,6 +335,10 @@ fn what_means_different_things_elsewhere_is_refused() {
         (
             "SELECT timestampdiff(fortnight, a, b) FROM t",
             "knows no unit fortnight",
+        ),
+        (
+            "SELECT count(*) FROM t GROUP BY ROLLUP (a), SESSION(at, INTERVAL '1' HOUR)",
+            "PARTITION BY key, time",
         ),
         ("SELECT to_date(s, 'YYYY-QQ') FROM t", "does not know `QQ`"),
         (
