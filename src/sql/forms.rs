@@ -30,6 +30,7 @@ mod periods;
 mod powers;
 mod rows_of;
 mod same_names;
+mod spark_windows;
 #[cfg(test)]
 mod tests;
 mod unnest;
@@ -187,6 +188,7 @@ impl VisitorMut for Forms {
             .and_then(|()| rows_of::series(select))
             .and_then(|()| unnest::beside_a_relation(select, &mut self.unnested))
             .and_then(|()| unnest::values_as_union(select))
+            .and_then(|()| spark_windows::of_group(select))
             .and_then(|()| group_windows::of_group(select))
             .and_then(|()| elements_of_groups::in_several_orders(select))
             .and_then(|()| in_groups::beside_the_rows(select))

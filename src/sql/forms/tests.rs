@@ -171,6 +171,22 @@ fn forms_of_others_have_one_form() {
             "SELECT a, lower(x.b) AS l, SESSION_START(at, INTERVAL '1' HOUR) AS s FROM t AS x GROUP BY x.a, SESSION(at, INTERVAL '1' HOUR), l, x.c + 1",
             "SELECT a, lower(x.b) AS l, window_start AS s FROM session(t, a, lower(b), c + 1, at, INTERVAL '1' HOUR) AS x GROUP BY x.a, window_start, window_end, l, x.c + 1",
         ),
+        (
+            "SELECT window.start, window.end AS e, a, count(*) FROM t GROUP BY window(at, '10 minutes', '5 minutes'), a HAVING window.end > b",
+            "SELECT window_start AS start, window_end AS e, a, count(*) FROM hop(t, at, INTERVAL '5 minutes', INTERVAL '10 minutes') AS t GROUP BY window_start, window_end, a HAVING window_end > b",
+        ),
+        (
+            "SELECT window(at, '1 hour'), count(*) FROM t GROUP BY 1",
+            "SELECT named_struct('start', window_start, 'end', window_end) AS \"window\", count(*) FROM tumble(t, at, INTERVAL '1 hour') AS t GROUP BY window_start, window_end",
+        ),
+        (
+            "SELECT a, window(at, '1 hour') AS w FROM t GROUP BY a, w",
+            "SELECT a, named_struct('start', window_start, 'end', window_end) AS w FROM tumble(t, at, INTERVAL '1 hour') AS t GROUP BY a, window_start, window_end",
+        ),
+        (
+            "SELECT session_window.start AS s, session_window, a FROM t GROUP BY session_window(at, '5 minutes'), a",
+            "SELECT window_start AS s, named_struct('start', window_start, 'end', window_end) AS session_window, a FROM session(t, a, at, INTERVAL '5 minutes') AS t GROUP BY window_start, window_end, a",
+        ),
         // Elements of lists in one order stay what they were.
         (
             "SELECT (array_agg(a ORDER BY b))[1], (array_agg(c ORDER BY b))[2] FROM t",
@@ -329,6 +345,10 @@ fn what_means_different_things_elsewhere_is_refused() {
             "TUMBLE(relation, time_column",
         ),
         (
+        (
+            "SELECT a FROM t GROUP BY window(at, a)",
+            "window(time, '10 minutes')",
+        ),
             "SELECT a FROM t WHERE (a, b) = (SELECT c, d FROM u)",
             "write (a, b) IN (SELECT …)",
         ),
