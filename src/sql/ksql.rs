@@ -1,7 +1,7 @@
 //! What ksqlDB writes for a view: `FROM s WINDOW TUMBLING (SIZE 30 SECONDS) GROUP BY k` is a group by the window of a record's event time, whose bounds
 //! are columns `windowstart` and `windowend`; `CREATE STREAM name AS SELECT …` is a plain view.
 //!
-//! The bounds are times here, where ksqlDB has milliseconds.
+//! The bounds are times here, where ksqlDB has milliseconds. A session ends there with its last record, a gap before it does here.
 
 use super::dialect::Tidelake;
 use super::elsewhere::is_word;
@@ -9,9 +9,6 @@ use super::syntax;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
-
-/// The bounds of windows in ksqlDB, and here.
-const BOUNDS: [(&str, &str); 2] = [("windowstart", "window_start"), ("windowend", "window_end")];
 
 const FORM: &str = "a WINDOW stands between FROM and GROUP BY: SELECT k, count(*) AS n FROM s WINDOW TUMBLING (SIZE 30 SECONDS) GROUP BY k";
 
@@ -37,14 +34,22 @@ pub fn windows_of_groups(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan
         let refused = |text: &str| (span.start.line, text.to_owned());
         let end = (at..solid.len()).find(|it| solid[*it].token == Token::RParen);
         let end = end.ok_or_else(|| refused("`(` behind WINDOW is not closed"))?;
-        let window =
+        let (window, end_of_window) =
             window(&solid[at + 1].token, &solid[at + 3..end]).map_err(|it| refused(&it))?;
+        let bounds = [
+            ("windowstart", "window_start"),
+            ("windowend", &end_of_window),
+        ];
+        let bound = |token: TokenWithSpan| {
+            let known = bounds.iter().find(|it| is_word(&token.token, it.0));
+            known.map_or_else(|| vec![token.clone()], |it| tokens_of(it.1, token.span))
+        };
         let group = group_by(&solid, end + 1).ok_or_else(|| refused(FORM))?;
         let select = select_before(&solid, at).ok_or_else(|| refused(FORM))?;
         let last = (group..solid.len()).find(|it| solid[*it].token == Token::SemiColon);
         let last = last.unwrap_or(solid.len());
         let mut added = Vec::new();
-        for (theirs, ours) in BOUNDS {
+        for (theirs, ours) in bounds {
             let is_read = solid[select..last]
                 .iter()
                 .any(|it| is_word(&it.token, theirs));
@@ -55,9 +60,9 @@ pub fn windows_of_groups(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan
         let mut rewritten: Vec<TokenWithSpan> = solid[..=select].to_vec();
         rewritten.extend(tokens_of(&added.join(" "), span));
         let without = solid[select + 1..at].iter().chain(&solid[end + 1..=group]);
-        rewritten.extend(without.cloned().flat_map(bound));
+        rewritten.extend(without.cloned().flat_map(&bound));
         rewritten.extend(tokens_of(&format!("{window},"), span));
-        rewritten.extend(solid[group + 1..last].iter().cloned().flat_map(bound));
+        rewritten.extend(solid[group + 1..last].iter().cloned().flat_map(&bound));
         rewritten.extend_from_slice(&solid[last..]);
         solid = rewritten;
     }
@@ -91,9 +96,9 @@ pub fn stream_of_query(parser: &mut Parser) -> Option<String> {
         .then(|| syntax::known_as(&it.into_ident(word.span)))
 }
 
-/// A window as a value to group by.
-fn window(kind: &Token, parts: &[TokenWithSpan]) -> Result<String, String> {
-    let (mut size, mut advance) = (None, None);
+/// A window as a value to group by, and its end.
+fn window(kind: &Token, parts: &[TokenWithSpan]) -> Result<(String, String), String> {
+    let (mut size, mut advance, mut gap) = (None, None, None);
     for part in parts.split(|it| it.token == Token::Comma) {
         let words: Vec<String> = part.iter().map(|it| it.token.to_string()).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -107,6 +112,7 @@ fn window(kind: &Token, parts: &[TokenWithSpan]) -> Result<String, String> {
             [_, _, amount, unit] if is(0, "ADVANCE") && is(1, "BY") => {
                 advance = Some(format!("{amount} {unit}"));
             }
+            [amount, unit] => gap = Some(format!("{amount} {unit}")),
             // How long closed windows can be asked for, which is an option of the view.
             [_, _, _] if is(0, "RETENTION") => {}
             [_, _, _, _] if is(0, "GRACE") && is(1, "PERIOD") => {
@@ -120,17 +126,20 @@ fn window(kind: &Token, parts: &[TokenWithSpan]) -> Result<String, String> {
             .map(|_| format!("INTERVAL '{}'", it.to_lowercase()))
             .ok_or_else(|| format!("`{it}` is no length of a window, as 30 SECONDS is"))
     };
-    match (size, advance) {
-        (Some(size), None) if is_word(kind, "TUMBLING") => {
-            Ok(format!("tumble({})", interval(&size)?))
+    let whole = || "window_end".to_owned();
+    match (size, advance, gap) {
+        (Some(size), None, None) if is_word(kind, "TUMBLING") => {
+            Ok((format!("tumble({})", interval(&size)?), whole()))
         }
-        (Some(size), Some(advance)) if is_word(kind, "HOPPING") => Ok(format!(
-            "hop({}, {})",
-            interval(&advance)?,
-            interval(&size)?
-        )),
-        _ if is_word(kind, "SESSION") => Err("write a session as FROM SESSION(relation PARTITION BY key, time, INTERVAL '60' SECOND), and GROUP BY key, window_start, window_end".to_owned()),
-        _ => Err("a window is WINDOW TUMBLING (SIZE 30 SECONDS) or WINDOW HOPPING (SIZE 30 SECONDS, ADVANCE BY 10 SECONDS)".to_owned()),
+        (Some(size), Some(advance), None) if is_word(kind, "HOPPING") => {
+            let lengths = format!("{}, {}", interval(&advance)?, interval(&size)?);
+            Ok((format!("hop({lengths})"), whole()))
+        }
+        (None, None, Some(gap)) if is_word(kind, "SESSION") => {
+            let gap = interval(&gap)?;
+            Ok((format!("session({gap})"), format!("(window_end - {gap})")))
+        }
+        _ => Err("a window is WINDOW TUMBLING (SIZE 30 SECONDS), WINDOW HOPPING (SIZE 30 SECONDS, ADVANCE BY 10 SECONDS) or WINDOW SESSION (30 SECONDS)".to_owned()),
     }
 }
 
@@ -165,15 +174,6 @@ fn select_before(solid: &[TokenWithSpan], at: usize) -> Option<usize> {
         }
     }
     None
-}
-
-/// A bound of the window by our name.
-fn bound(token: TokenWithSpan) -> Vec<TokenWithSpan> {
-    let known = BOUNDS.iter().find(|it| is_word(&token.token, it.0));
-    match known {
-        Some((_, ours)) => tokens_of(ours, token.span),
-        None => vec![token],
-    }
 }
 
 /// The tokens of a text that stands at one place.

@@ -433,6 +433,10 @@ fn windows_between_from_and_group_by_are_windows_of_the_group() {
             "CREATE TABLE v AS SELECT k, WINDOWSTART AS w, COUNT(*) AS n FROM s WINDOW HOPPING (SIZE 1 MINUTES, ADVANCE BY 10 SECONDS, RETENTION 7 DAYS) WHERE n > 1 GROUP BY k EMIT CHANGES",
         ),
         (
+            "CREATE MATERIALIZED VIEW v AS SELECT window_start AS windowstart, k, window_end - INTERVAL '30 seconds' AS e, count(*) AS n FROM SESSION(s PARTITION BY k, at, INTERVAL '30 seconds') GROUP BY window_start, window_end, k",
+            "CREATE TABLE v AS SELECT k, WINDOWEND AS e, COUNT(*) AS n FROM s WINDOW SESSION (30 SECONDS, RETENTION 1 DAYS) GROUP BY k EMIT CHANGES",
+        ),
+        (
             "CREATE VIEW v AS SELECT k FROM s WHERE n > 1; CREATE MATERIALIZED VIEW w AS SELECT k FROM v",
             "CREATE STREAM v AS SELECT k FROM s WHERE n > 1 EMIT CHANGES; CREATE MATERIALIZED VIEW w AS SELECT k FROM v",
         ),
@@ -453,10 +457,7 @@ fn windows_between_from_and_group_by_are_windows_of_the_group() {
             "TUMBLING (SIZE 30 SECONDS, GRACE PERIOD 1 HOURS)",
             "leave GRACE PERIOD out",
         ),
-        (
-            "SESSION (60 SECONDS)",
-            "FROM SESSION(relation PARTITION BY key",
-        ),
+        ("SESSION (SIZE 60 SECONDS)", "WINDOW SESSION (30 SECONDS)"),
     ] {
         let text =
             format!("CREATE TABLE v AS SELECT k, count(*) AS n FROM s WINDOW {window} GROUP BY k");
