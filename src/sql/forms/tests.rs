@@ -345,10 +345,6 @@ fn what_means_different_things_elsewhere_is_refused() {
             "TUMBLE(relation, time_column",
         ),
         (
-        (
-            "SELECT a FROM t GROUP BY window(at, a)",
-            "window(time, '10 minutes')",
-        ),
             "SELECT a FROM t WHERE (a, b) = (SELECT c, d FROM u)",
             "write (a, b) IN (SELECT …)",
         ),
@@ -356,14 +352,18 @@ fn what_means_different_things_elsewhere_is_refused() {
             "SELECT timestampdiff(fortnight, a, b) FROM t",
             "knows no unit fortnight",
         ),
-        (
-            "SELECT count(*) FROM t GROUP BY ROLLUP (a), SESSION(at, INTERVAL '1' HOUR)",
-            "PARTITION BY key, time",
-        ),
         ("SELECT to_date(s, 'YYYY-QQ') FROM t", "does not know `QQ`"),
         (
             "SELECT count(*) FROM t JOIN u ON t.a = u.a GROUP BY TUMBLE(t.at, INTERVAL '1' HOUR)",
             "one source, table, view or sub-query",
+        ),
+        (
+            "SELECT a FROM t GROUP BY window(at, a)",
+            "window(time, '10 minutes')",
+        ),
+        (
+            "SELECT count(*) FROM t GROUP BY ROLLUP (a), SESSION(at, INTERVAL '1' HOUR)",
+            "PARTITION BY key, time",
         ),
         ("SELECT a FROM t JOIN u WHERE t.a = u.a", "CROSS JOIN u"),
         ("SELECT a FROM t LEFT JOIN u AS v", "ON true for all pairs"),
