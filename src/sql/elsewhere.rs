@@ -1,7 +1,8 @@
 //! Statements and clauses that other systems have and a dataflow has not: what to write here instead.
 
+use super::dialect::Tidelake;
 use datafusion::sql::sqlparser::parser::Parser;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 fn word(token: &Token) -> Option<&str> {
     match token {
@@ -45,6 +46,12 @@ pub fn refuse_clauses(tokens: &[TokenWithSpan]) -> Result<(), (u64, String)> {
                 "CORRESPONDING is not supported; name the columns of both sides in one order, or write UNION BY NAME where both have the same".to_owned(),
             ));
         }
+        if is_word(&token.token, "WITHIN") && matches!(next, Token::Number(..) | Token::LParen) {
+            return Err((
+                line,
+                "how far apart rows of a join may be is a condition of it: a JOIN b ON a.key = b.key AND b.time BETWEEN a.time - INTERVAL '10' MINUTE AND a.time + INTERVAL '10' MINUTE".to_owned(),
+            ));
+        }
         if is_word(&token.token, "MATCH_RECOGNIZE") && *next == Token::LParen {
             return Err((
                 line,
@@ -53,6 +60,42 @@ pub fn refuse_clauses(tokens: &[TokenWithSpan]) -> Result<(), (u64, String)> {
         }
     }
     Ok(())
+}
+
+/// What to write instead of a map, if the parser stopped at this place of a text because of one: `MAP<TEXT, INT>`, `MAP['a', 1]`, `MAP {'a': 1}`.
+pub fn of_map(text: &str, line: u64, column: u64) -> Option<&'static str> {
+    let tokens = Tokenizer::new(&Tidelake, text).tokenize_with_location();
+    let mut tokens = tokens.ok()?;
+    tokens.retain(|it| !matches!(it.token, Token::Whitespace(_)));
+    let starts_here = |it: &TokenWithSpan| (it.span.start.line, it.span.start.column);
+    let at = tokens
+        .iter()
+        .position(|it| starts_here(it) == (line, column))?;
+    let is_map = |it: usize| {
+        it.checked_sub(1)
+            .is_some_and(|it| is_word(&tokens[it].token, "MAP"))
+    };
+    const VALUE: &str = "there are no maps; write jsonb_build_object('key', value), and value -> 'key' for what is in it";
+    match tokens[at].token {
+        Token::Lt if is_map(at) => Some(
+            "columns have no type MAP; declare it as JSON, and write column -> 'key' for what is in it",
+        ),
+        Token::LBrace if is_map(at) => Some(VALUE),
+        Token::Comma => {
+            let mut open = 0;
+            let begins = (0..at).rev().find(|it| {
+                match tokens[*it].token {
+                    Token::RBracket | Token::RParen => open += 1,
+                    Token::LBracket | Token::LParen if 0 < open => open -= 1,
+                    Token::LBracket => return true,
+                    _ => {}
+                }
+                false
+            });
+            begins.filter(|it| is_map(*it)).map(|_| VALUE)
+        }
+        _ => None,
+    }
 }
 
 /// What to write instead of the next statement, if it is one of other systems.

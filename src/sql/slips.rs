@@ -88,6 +88,23 @@ pub fn before(text: &str, line: u64, column: u64) -> Option<Slip> {
     before.or_else(|| slip(&tokens[at]))
 }
 
+/// Where the last parenthesis is that the statement around a place of a text opens and does not close.
+pub fn unclosed(text: &str, line: u64, column: u64) -> Option<(u64, u64)> {
+    let tokens = Tokenizer::new(&Tidelake, text).tokenize_with_location();
+    let mut open = Vec::new();
+    for it in tokens.ok()? {
+        let place = (it.span.start.line, it.span.start.column);
+        match it.token {
+            Token::LParen => open.push(place),
+            Token::RParen => _ = open.pop(),
+            Token::SemiColon if (line, column) <= place => break,
+            Token::SemiColon => open.clear(),
+            _ => {}
+        }
+    }
+    open.pop()
+}
+
 fn slip(token: &TokenWithSpan) -> Option<Slip> {
     let Token::Word(word) = &token.token else {
         return None;
@@ -120,6 +137,19 @@ fn slip(token: &TokenWithSpan) -> Option<Slip> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parenthesis_that_is_not_closed_is_found() {
+        let text = "SELECT (a);\nSELECT f(b, (c) FROM t;\nSELECT ((d";
+        for (place, expected) in [
+            ((1, 11), None),
+            ((2, 17), Some((2, 9))),
+            ((2, 23), Some((2, 9))),
+            ((3, 11), Some((3, 9))),
+        ] {
+            assert_eq!(unclosed(text, place.0, place.1), expected, "{place:?}");
+        }
+    }
 
     /// What may be meant where the parser stopped at `place`, a part of the text.
     fn meant(text: &str, place: &str) -> Option<(String, &'static str, u64)> {

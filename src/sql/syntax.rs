@@ -219,13 +219,25 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
             let said = words::parser(&it);
             let Some((said, line, column)) = words::place_at_end(&said) else {
                 let end = text_end.filter(|_| said.ends_with("found: EOF"));
+                let open = end.and_then(|it| slips::unclosed(text, it.line, it.column));
+                if let Some(place) = open.filter(|_| words::is_expectation(&said)) {
+                    return not_closed(place);
+                }
                 return match end {
                     Some(end) => Error::at(end.line, format!("{said} (column {})", end.column)),
                     None => Error::at(line, said),
                 };
             };
+            if let Some(said) = elsewhere::of_map(text, line, column) {
+                return Error::at(line, said);
+            }
             match slips::before(text, line, column) {
                 Some(slip) if words::is_expectation(said) => misspelled(&slip),
+                None if words::is_expectation(said)
+                    && let Some(place) = slips::unclosed(text, line, column) =>
+                {
+                    not_closed(place)
+                }
                 _ => Error::at(line, format!("{said} (column {column})")),
             }
         };
@@ -265,6 +277,9 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
         statements.extend(kind.map(|kind| Parsed { line, kind }));
         if end.token != Token::SemiColon && end.token != Token::EOF {
             let place = end.span.start;
+            if let Some(said) = elsewhere::of_map(text, place.line, place.column) {
+                return Err(Error::at(place.line, said));
+            }
             let slip = slips::before(text, place.line, place.column);
             return Err(slip.map_or_else(
                 || {
@@ -275,6 +290,13 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
             ));
         }
     }
+}
+
+fn not_closed((line, column): (u64, u64)) -> Error {
+    Error::at(
+        line,
+        format!("this `(` is not closed; write `)` where it ends (column {column})"),
+    )
 }
 
 fn misspelled(slip: &slips::Slip) -> Error {

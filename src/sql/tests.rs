@@ -466,6 +466,43 @@ fn windows_between_from_and_group_by_are_windows_of_the_group() {
     }
 }
 
+#[test]
+fn what_others_write_is_refused_with_what_to_write() {
+    for (text, words) in [
+        (
+            "CREATE STREAM v AS SELECT s.k FROM s JOIN o WITHIN 10 MINUTES ON s.k = o.k",
+            "AND b.time BETWEEN a.time",
+        ),
+        (
+            "CREATE SOURCE m (a MAP<TEXT, INT>) FORMAT JSON",
+            "no type MAP; declare it as JSON",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT MAP['a', upper(k), 'b', k] AS m FROM s",
+            "jsonb_build_object",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT MAP {'a': k} AS m FROM s",
+            "jsonb_build_object",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW v AS\n  SELECT count( FROM s",
+            "this `(` is not closed; write `)` where it ends (column 15)",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT k FROM s WHERE n IN (1, 2; CREATE VIEW w AS SELECT (k) FROM s",
+            "this `(` is not closed",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT k FROM (SELECT k FROM s",
+            "this `(` is not closed",
+        ),
+    ] {
+        let refused = planned(text).map_or_else(|it| it.to_string(), |_| String::new());
+        assert!(refused.contains(words), "{text}\n  {refused}");
+    }
+}
+
 /// A column that is when its record was read is a time to join as of, also where a table keeps it.
 #[test]
 fn a_join_as_of_a_column_of_reading_is_one_as_of_proctime() {
