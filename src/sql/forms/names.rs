@@ -11,6 +11,12 @@ pub(super) const RENAMED: &[(&str, &str)] = &[
     ("stddev_sample", "stddev_samp"),
     ("greatest_ignore_nulls", "greatest"),
     ("least_ignore_nulls", "least"),
+    // Spark.
+    ("array", "make_array"),
+    ("explode", "unnest"),
+    ("timestamp_seconds", "to_timestamp_seconds"),
+    ("timestamp_millis", "to_timestamp_millis"),
+    ("timestamp_micros", "to_timestamp_micros"),
 ];
 
 /// What a call of so many arguments stands for.
@@ -62,6 +68,7 @@ pub(super) const TEMPLATES: &[(&str, usize, &str)] = &[
     ("unix_date", 1, "CAST(CAST({0} AS DATE) AS INT)"),
     ("from_days", 1, "arrow_cast(CAST({0} AS INT), 'Date32')"),
     ("dayname", 1, "to_char({0}, '%A')"),
+    ("weekofyear", 1, "date_part('week', {0})"),
     ("monthname", 1, "to_char({0}, '%B')"),
     // Feldera and Snowflake: a local time of the first zone as that of the second.
     (
@@ -87,6 +94,14 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
     (
         "weekday",
         "counts from Monday in some systems and from Sunday in others; write extract(isodow FROM a) - 1, or extract(dow FROM a)",
+    ),
+    (
+        "add_months",
+        "of the last day of a month is the last day of the other one in some systems; write a + INTERVAL '1 month', or timestampadd(MONTH, 1, a)",
+    ),
+    (
+        "map_agg",
+        "makes a map, which no column can be; write jsonb_object_agg(key, value)",
     ),
     (
         "hmac",
