@@ -410,6 +410,12 @@ const OURS: &[(&str, &str, &str, &str)] = &[
         "The gamma function, for a whole number n the factorial of n - 1.",
     ),
     (
+        "number_text",
+        STRING,
+        "number_text(number, pattern)",
+        "The number as text by a pattern of Postgres, such as `FM999,990.00`; `to_char(number, pattern)` is the same.",
+    ),
+    (
         "make_timestamp",
         TIME,
         "make_timestamp(year, month, day, hour, minute, seconds)",

@@ -1,7 +1,7 @@
 //! More names of functions that other systems have, beside those of [`super::calls`]: of numbers, texts, times and JSON.
 
 use super::{quoted, text_of};
-use crate::sql::functions::{DATE_TRUNC_OF, Pattern};
+use crate::sql::functions::{DATE_TRUNC_OF, NUMBER_TEXT, NumberPattern, Pattern};
 use crate::sql::syntax;
 use arrow::array::timezone::Tz;
 use datafusion::sql::sqlparser::ast::{Expr, Value};
@@ -111,6 +111,7 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
 
 /// Names that more is done for than a template could.
 pub(super) const BY_CODE: &[(&str, &str)] = &[
+    ("to_char(a, '999.00')", "number_text(a, '999.00')"),
     ("elt(1, a, b)", "CASE 1 WHEN 1 THEN a WHEN 2 THEN b END"),
     (
         "field(a, b, c)",
@@ -203,6 +204,12 @@ pub(super) fn by_code(name: &str, args: &[Expr]) -> Result<Option<String>, Strin
                 .map(|(at, other)| format!("WHEN ({value}) = ({other}) THEN {}", at + 1))
                 .collect();
             format!("CASE {} ELSE 0 END", cases.join(" "))
+        }
+        ("to_char", [number, pattern])
+            if let Some(of_number) = text_of(pattern).and_then(NumberPattern::of) =>
+        {
+            of_number?;
+            format!("{NUMBER_TEXT}({number}, {pattern})")
         }
         ("array_upper", [list, dimension]) if dimension.to_string() == "1" => {
             format!("nullif(CAST(cardinality({list}) AS BIGINT), 0)")

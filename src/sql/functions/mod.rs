@@ -62,6 +62,7 @@ mod json_edited;
 mod json_made;
 mod lengths;
 mod mode;
+mod number_text;
 mod numbers;
 mod of_bytes;
 mod ordered;
@@ -80,6 +81,7 @@ mod urls;
 mod zones;
 
 pub use cut_off::DATE_TRUNC_OF;
+pub use number_text::{NUMBER_TEXT, NumberPattern};
 pub use percentile::PERCENTILE;
 pub use score::{SCORE, wants};
 pub use to_char::{Pattern, left_out};
@@ -163,6 +165,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         cut_off::date_trunc_of(date_trunc()),
         Arc::new(ScalarUDF::from(to_char::to_char())),
         Arc::new(ScalarUDF::from(to_char::date_format())),
+        number_text::number_text(),
     ];
     all.extend(familiar::all());
     all.extend(json::all());
