@@ -5,6 +5,7 @@
 //! fail instead, as every other expression does that has no result. (Not in the arguments of window functions, which cannot be exchanged.)
 
 mod grouping_sets;
+mod limited_groups;
 mod pushdown;
 mod zeros;
 
@@ -42,14 +43,15 @@ pub fn meaning() -> Vec<Rule> {
     ]
 }
 
-/// What is done to the physical plans of queries: DataFusion's own rules, after those of [`meaning`].
+/// What is done to the physical plans of queries: DataFusion's own rules after those of [`meaning`], and what these leave to be mended.
 pub fn rules() -> Vec<Rule> {
     let theirs = PhysicalOptimizer::new().rules.into_iter();
     let theirs = theirs.map(|it| match it.name().starts_with("FilterPushdown") {
         true => Arc::new(pushdown::WhereNamesTell(it)) as Rule,
         false => it,
     });
-    meaning().into_iter().chain(theirs).collect()
+    let last: [Rule; 1] = [Arc::new(limited_groups::NoLimitOfOrderedGroups)];
+    meaning().into_iter().chain(theirs).chain(last).collect()
 }
 
 /// Exchanges aggregates that take rows in for others that mean the same, where `other` gives one.
