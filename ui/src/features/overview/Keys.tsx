@@ -168,7 +168,7 @@ function KeyTable({ of, rows, range }: TableProps) {
             <th className="px-3 font-normal" title={of.key.comment ?? undefined}>
               {of.key.name.replaceAll('_', ' ')}
             </th>
-            <th className="px-2 text-right font-normal">rate</th>
+            <th className="px-2 text-right font-normal">{range === null ? 'rate' : of.noun}</th>
             {of.failed != null && <th className="px-2 text-right font-normal">failed</th>}
             {of.duration != null && (
               <th
@@ -231,8 +231,9 @@ interface LineProps {
 
 function Line({ of, row, most, range }: LineProps) {
   const go = useGo();
-  const { key, perSecond, failedShare, slow, change } = row;
-  const rate = rateOf(perSecond);
+  const { key, count, perSecond, failedShare, slow, change } = row;
+  // Rates of rare keys have other units, and say less than how many there were.
+  const size = range === null ? rateOf(perSecond) : { value: formatNumber(count), unit: '' };
   const name = key === null ? 'null' : key === '' ? '(empty)' : String(key);
   const leads = of.filters && key !== null;
   return (
@@ -259,7 +260,7 @@ function Line({ of, row, most, range }: LineProps) {
         )}
       </td>
       <td className="px-2 text-right whitespace-nowrap">
-        {rate.value} <span className="text-label text-muted">{rate.unit}</span>
+        {size.value} <span className="text-label text-muted">{size.unit}</span>
       </td>
       {of.failed != null && (
         <td
