@@ -44,6 +44,11 @@ async function otherDataflow({ tidelake, apart }) {
     async () =>
       (await page.locator('section[data-state="loading"], section[data-state="error"]').count()) === 0,
   );
+  const [from, to] = [6, 1].map(hours => new Date(Date.now() - hours * 3_600_000).toISOString());
+  await page.goto(`${other.url}?from=${from}&to=${to}`);
+  await within('a fixed range is counted, not told as rates of several units', async () =>
+    /^ip\s*requests/.test(await page.locator('section[aria-label="Top ips"] thead').innerText()),
+  );
   await page.goto(`${other.url}logs`);
   await within('its records are listed', async () => (await page.locator('[data-record]').count()) > 5);
   await page.goto(`${other.url}query`);

@@ -111,4 +111,10 @@ it('tells a fixed range from its own steps', () => {
     'bytes_sent 1.0 kB',
     'total 360',
   ]);
+  const notes = (window_seconds: number) =>
+    tilesOfRange({ ...history, window_seconds }, known).flatMap(({ name, notes }) =>
+      name === 'total' ? notes : [],
+    );
+  expect(notes(60)).toEqual(['in the range, by whole minutes']);
+  expect(notes(3_600)).toEqual(['in the range, by whole hours']);
 });
