@@ -179,7 +179,7 @@ impl NumberPattern {
                 (Place::Group, _) if begins < of_whole => text.push(','),
                 (Place::Group, _) => text.push_str(blank),
                 (Place::Point, _) => {
-                    if 0 < places_of_fraction {
+                    if 0 < places_of_fraction || is_too_long {
                         text.push_str(sign.take().unwrap_or_default());
                         text.push('.');
                     }
@@ -357,6 +357,7 @@ mod tests {
             ("-12", "FM999MI", "12-"),
             ("12", "MI999", "  12"),
             ("9", "999.", "   9"),
+            ("1234", "999.", " ###."),
             ("1234.5", "9G999D99", " 1,234.50"),
             ("1234.5", "FM9,999.99\" EUR\"", "1,234.5 EUR"),
             ("100", "-999", "- 100"),
