@@ -56,7 +56,7 @@ pub fn of_group(select: &mut Select) -> Result<(), String> {
     };
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) = item
-            && *expr == bounds.call
+            && bounds.is_window(expr)
         {
             let (expr, alias) = (expr.clone(), Ident::with_quote('"', &bounds.name));
             *item = SelectItem::ExprWithAlias { expr, alias };
@@ -163,8 +163,15 @@ impl Bounds {
                 }
                 _ => None,
             },
-            Expr::Identifier(of) => (syntax::known_as(of) == self.name).then_some(&self.value),
-            it => (*it == self.call).then_some(&self.value),
+            it => self.is_window(it).then_some(&self.value),
+        }
+    }
+
+    /// Whether it is the window itself, by its call or by its name.
+    fn is_window(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::Identifier(of) => syntax::known_as(of) == self.name,
+            it => *it == self.call,
         }
     }
 }

@@ -185,7 +185,7 @@ fn forms_of_others_have_one_form() {
         ),
         (
             "SELECT session_window.start AS s, session_window, a FROM t GROUP BY session_window(at, '5 minutes'), a",
-            "SELECT window_start AS s, named_struct('start', window_start, 'end', window_end) AS session_window, a FROM session(t, a, at, INTERVAL '5 minutes') AS t GROUP BY window_start, window_end, a",
+            "SELECT window_start AS s, named_struct('start', window_start, 'end', window_end) AS \"session_window\", a FROM session(t, a, at, INTERVAL '5 minutes') AS t GROUP BY window_start, window_end, a",
         ),
         // Elements of lists in one order stay what they were.
         (
