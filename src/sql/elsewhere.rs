@@ -11,7 +11,7 @@ fn word(token: &Token) -> Option<&str> {
     }
 }
 
-pub(super) fn is_word(token: &Token, wanted: &str) -> bool {
+pub fn is_word(token: &Token, wanted: &str) -> bool {
     word(token).is_some_and(|it| it.eq_ignore_ascii_case(wanted))
 }
 

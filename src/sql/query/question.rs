@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 /// Longest statement taken.
 const TEXT_BYTES_MAX: usize = 100_000;
@@ -241,6 +241,7 @@ fn parse_one(sql: &str) -> Result<DfStatement, QueryError> {
     let tokens = syntax::tokens(sql);
     let tokens = tokens.map_err(|it| QueryError::planning(&ParserError::from(it).into()))?;
     elsewhere::refuse_clauses(&tokens).map_err(|(_, it)| QueryError::rejected(it))?;
+    refuse_other_statements(&tokens)?;
     let tokens = asof::as_joins(tokens).map_err(|(_, it)| QueryError::rejected(it))?;
     let parsed = DFParserBuilder::new(tokens)
         .with_dialect(&Tidelake)
@@ -252,6 +253,63 @@ fn parse_one(sql: &str) -> Result<DfStatement, QueryError> {
         (None, _) => Err(QueryError::rejected("the query is empty")),
         (Some(_), false) => Err(QueryError::rejected("send one statement at a time")),
     }
+}
+
+/// Refuses what people know from other systems and what is done otherwise here, with how.
+fn refuse_other_statements(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
+    let solid: Vec<&Token> = tokens
+        .iter()
+        .map(|it| &it.token)
+        .filter(|it| !matches!(it, Token::Whitespace(_)))
+        .collect();
+    let begins_with = |words: &[&str]| begin_with(&solid, words);
+    let (what, hint) = if begins_with(&["SUBSCRIBE"]) {
+        (
+            "SUBSCRIBE is not possible here: a query is answered once",
+            "`tidelake tail VIEW`, \\watch VIEW in the shell and GET /api/v1/views/VIEW/changes tell what a view has, then each change",
+        )
+    } else if begins_with(&["DESCRIBE", "HISTORY"]) {
+        (
+            "DESCRIBE HISTORY is not possible here",
+            "`tidelake lake history` lists the commits of the lake",
+        )
+    } else if begins_with(&["SHOW", "CREATE"]) {
+        (
+            "there is no SHOW CREATE here",
+            "dataflow.sql has the statement of each view; DESCRIBE name tells its columns",
+        )
+    } else if let Some(word) = ["CREATE", "DROP", "ALTER"]
+        .iter()
+        .find(|it| begins_with(&[**it]))
+    {
+        let what = format!("{word} is not possible here: queries only read");
+        return Err(QueryError::rejected(what).with_hint(
+            "views and tables are declared in dataflow.sql; `tidelake check` tells what a change of it does, and the next start follows it",
+        ));
+    } else if (0..solid.len()).any(|at| {
+        let (head, rest) = (solid[at], &solid[at + 1..]);
+        let is_version = ["VERSION", "TIMESTAMP"]
+            .iter()
+            .any(|it| elsewhere::is_word(head, it));
+        is_version && begin_with(rest, &["AS", "OF"])
+    }) {
+        (
+            "a query has one version of all tables",
+            "`tidelake sql --as-of -10m \"…\"` and \\asof in the shell choose it; `tidelake lake history` lists commits",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(QueryError::rejected(what).with_hint(hint))
+}
+
+fn begin_with(tokens: &[&Token], words: &[&str]) -> bool {
+    let mut pairs = words.iter().enumerate();
+    pairs.all(|(at, word)| {
+        tokens
+            .get(at)
+            .is_some_and(|it| elsewhere::is_word(it, word))
+    })
 }
 
 fn prepare(statement: &mut DfStatement) -> Result<(), QueryError> {

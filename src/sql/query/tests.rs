@@ -431,6 +431,14 @@ async fn what_is_wrong_is_said_in_our_words() {
         "SHOW VIEWS",
         "EXPLAIN totals;",
         "DELETE FROM logs",
+        "CREATE MATERIALIZED VIEW v AS SELECT 1",
+        "DROP VIEW totals",
+        "ALTER SYSTEM SET a = 1",
+        "SUBSCRIBE totals",
+        "SHOW CREATE MATERIALIZED VIEW totals",
+        "DESCRIBE HISTORY lake.logs",
+        "SELECT * FROM lake.logs VERSION AS OF 3",
+        "SELECT * FROM lake.logs TIMESTAMP AS OF '2026-01-01'",
     ] {
         let error = queries.run(sql, None).await.expect_err(sql);
         let place = match &error {
