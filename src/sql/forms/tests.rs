@@ -198,7 +198,7 @@ fn forms_of_others_have_one_form() {
         ),
         (
             "SELECT e.x, e.n FROM t, jsonb_array_elements(t.j -> 'items') WITH ORDINALITY AS e(x, n)",
-            "SELECT x, n FROM (SELECT *, unnest(json_array_elements_of(t.j -> 'items')) AS x, unnest(generate_series(1, CAST(cardinality(json_array_elements_of(t.j -> 'items')) AS BIGINT))) AS n FROM t) AS t",
+            "SELECT x, n FROM (SELECT *, unnest(json_elements_of(json_get(t.j, 'items'))) AS x, unnest(generate_series(1, CAST(cardinality(json_elements_of(json_get(t.j, 'items'))) AS BIGINT))) AS n FROM t) AS t",
         ),
         (
             "WITH b AS (SELECT * FROM t) SELECT x.a, HOP_ROWTIME(x.p, INTERVAL '1' HOUR, INTERVAL '2' HOUR) AS r FROM (SELECT *, at AS p FROM b) AS x GROUP BY x.a, HOP(x.p, INTERVAL '1' HOUR, INTERVAL '2' HOUR)",
