@@ -6,6 +6,7 @@
 pub mod alerts;
 mod arrivals;
 mod attribution;
+pub mod bound;
 pub mod disorder;
 pub mod faults;
 pub mod lines;
@@ -16,6 +17,7 @@ mod tests;
 
 use super::named::Named;
 use alerts::{Explained, Outcome, Rule, Scores, explained};
+use bound::Bound;
 use disorder::Disorder;
 use faults::{Change, Fault, KINDS, OfKind, Strangers};
 use lines::{ENDPOINT, Line, Log};
@@ -84,6 +86,8 @@ pub struct Report {
     pub kinds: Vec<&'static str>,
     pub faults: Vec<OfKind>,
     pub outcomes: Vec<Outcome>,
+    /// What could be found at all, with each budget.
+    pub bounds: Vec<Bound>,
     pub explained: Vec<Explained>,
     pub disorder: Disorder,
     /// Too little is there for figures to say much: why.
@@ -132,6 +136,7 @@ pub fn run(lines: Vec<Line>, traffic: Option<&Traffic>, seed: u64) -> Result<Rep
         kinds: KINDS.into(),
         faults: faults::by_kind(&replay.faults),
         outcomes: Vec::new(),
+        bounds: Vec::new(),
         explained: Vec::new(),
         disorder: Disorder::default(),
         caveats: Vec::new(),
@@ -161,6 +166,7 @@ fn judge(report: &mut Report, replay: &Replay<'_>, keys: &[Key], first: i64, ski
     };
     let mut engine = scores(&|key| scores::of_engine(key, first));
     report.days_quiet = engine.quiet_days();
+    report.bounds = bound::bounds(replay, &engine, &BUDGETS);
     let rules = BUDGETS.map(Rule::Budget);
     for rule in rules.into_iter().chain(BUDGETS.map(Rule::Set)) {
         engine.arrivals = arrivals::arrivals(replay, skip, rule.per_day());

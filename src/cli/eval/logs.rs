@@ -3,6 +3,7 @@
 use super::{Arguments, decimals, optional, read_bytes, table};
 use crate::cli::print::{Out, count, printable};
 use crate::eval::logs::alerts::{Explained, Outcome};
+use crate::eval::logs::bound::Bound;
 use crate::eval::logs::lines::Line;
 use crate::eval::logs::{self, Report, Traffic};
 use crate::eval::rates;
@@ -176,7 +177,7 @@ fn text(of: &OfLogs) -> String {
         text += &format!("beware: {caveat}\n");
     }
     text += "\nrecall: the share of faults with an alert while they last, of all traffic or of the endpoint that is struck\n";
-    text += "  1 a key: thresholds that allow of one false alert a day and key; set to 1: what false_alerts_per_day = 1 does, nothing fitted\n\n";
+    text += "  1 a key: thresholds that allow of one false alert a day and key; set to 1: what false_alerts_per_day = 1 does, nothing fitted\n  bound: a likelihood ratio test that knows each fault and what is usual without it\n\n";
     text += &recalls(report);
     text += "\nfalse alerts a day, of all keys and of a thousand; delay in windows, the median of abrupt faults\n\n";
     text += &table(
@@ -190,7 +191,12 @@ fn text(of: &OfLogs) -> String {
             "per 1,000 keys",
             "delay",
         ],
-        report.outcomes.iter().map(of_outcome).collect(),
+        report
+            .outcomes
+            .iter()
+            .map(of_outcome)
+            .chain(report.bounds.iter().map(of_bound))
+            .collect(),
     );
     text += "\nexplanations of metric: how often the value that is told is the one that carries the fault\n\n";
     text += &explanations(report);
@@ -228,7 +234,12 @@ fn recalls(report: &Report) -> String {
         row.extend(it.recall_by_kind.iter().map(|it| decimals(*it)));
         row
     });
-    table(&names, rows.collect())
+    let bounds = report.bounds.iter().map(|it| {
+        let mut row = vec!["bound".to_owned(), it.rule.clone()];
+        row.extend(it.recall_by_kind.iter().map(|it| decimals(*it)));
+        row
+    });
+    table(&names, rows.chain(bounds).collect())
 }
 
 fn of_outcome(outcome: &Outcome) -> Vec<String> {
@@ -242,6 +253,14 @@ fn of_outcome(outcome: &Outcome) -> Vec<String> {
         format!("{:.0}", outcome.false_alerts_per_day_and_thousand_keys),
         optional(outcome.delay_windows_median),
     ]
+}
+
+fn of_bound(bound: &Bound) -> Vec<String> {
+    let known = [Some(bound.recall), Some(bound.recall_abrupt)].map(decimals);
+    let mut row = vec!["bound".to_owned(), bound.rule.clone()];
+    row.extend(known);
+    row.resize(8, "-".to_owned());
+    row
 }
 
 fn explanations(report: &Report) -> String {

@@ -184,10 +184,15 @@ impl Scores<'_> {
         apart
     }
 
-    /// Days in which every alert is false.
+    /// Minutes in which every alert is false.
+    pub fn quiet_minutes(&self) -> Vec<usize> {
+        let apart = self.apart().into_iter().enumerate();
+        apart.filter(|it| !it.1).map(|it| it.0).collect()
+    }
+
+    /// As days.
     pub fn quiet_days(&self) -> f64 {
-        let quiet = self.apart().iter().filter(|it| !**it).count();
-        quiet as f64 / MINUTES_PER_DAY as f64
+        self.quiet_minutes().len() as f64 / MINUTES_PER_DAY as f64
     }
 
     fn false_alerts(&self, alerts: &Alerts) -> usize {
@@ -213,7 +218,7 @@ impl Scores<'_> {
     }
 
     /// Keys whose alerts can find a fault: all traffic, and the endpoint that it strikes. An alert of any other is found by chance.
-    fn keys_of(&self, fault: &Fault) -> impl Iterator<Item = usize> {
+    pub fn keys_of(&self, fault: &Fault) -> impl Iterator<Item = usize> {
         let endpoint = endpoint_of(fault);
         let keys = self.keys.iter().enumerate();
         keys.filter(move |it| it.1.endpoint.is_none() || it.1.endpoint == endpoint)
@@ -251,12 +256,7 @@ impl Scores<'_> {
             (!delays.is_empty()).then(|| ratio(delays.iter().flatten().count(), delays.len()))
         };
         let recall_by_kind: Vec<Option<f64>> = (0..KINDS.len()).map(recall).collect();
-        let mean = |it: &[Option<f64>]| {
-            let known: Vec<f64> = it.iter().flatten().copied().collect();
-            known.iter().sum::<f64>() / known.len().max(1) as f64
-        };
-        let mut abrupt = recall_by_kind.clone();
-        abrupt[LEAK] = None;
+        let (recall, recall_abrupt) = means(&recall_by_kind);
         let of_abrupt = self
             .faults
             .iter()
@@ -268,8 +268,8 @@ impl Scores<'_> {
         Outcome {
             detector,
             rule: rule.name(),
-            recall: mean(&recall_by_kind),
-            recall_abrupt: mean(&abrupt),
+            recall,
+            recall_abrupt,
             recall_by_kind,
             precision: (0 < found + false_alerts).then(|| ratio(found, found + false_alerts)),
             false_alerts_per_day: per_day,
@@ -314,6 +314,17 @@ impl Scores<'_> {
             minutes: since..last + 1,
         })
     }
+}
+
+/// The means over all kinds, and over those that have their size at once.
+pub fn means(recall_by_kind: &[Option<f64>]) -> (f64, f64) {
+    let mean = |it: &[Option<f64>]| {
+        let known: Vec<f64> = it.iter().flatten().copied().collect();
+        known.iter().sum::<f64>() / known.len().max(1) as f64
+    };
+    let mut abrupt = recall_by_kind.to_vec();
+    abrupt[LEAK] = None;
+    (mean(recall_by_kind), mean(&abrupt))
 }
 
 /// The endpoint that a fault strikes or adds, if it is one.

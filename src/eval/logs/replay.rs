@@ -47,7 +47,8 @@ impl Pace {
         }
     }
 
-    fn count(&self, minute: usize) -> usize {
+    /// Requests of a minute without faults.
+    pub fn count(&self, minute: usize) -> usize {
         match self {
             Pace::Counts(it) => it[minute] as usize,
             Pace::Own(it) => it[minute].len(),
@@ -182,15 +183,20 @@ impl<'a> Replay<'a> {
         for fault in self.faults.iter().filter(is_on) {
             self.change(fault, minute, into, &mut by_fault);
         }
-        let slower =
-            self.deployed(minute) * self.times.as_ref().map_or(1.0, |it| it.load(into.len()));
+        let slower = self.slower(minute, into.len());
         for request in into.iter_mut() {
             request.milliseconds *= slower;
         }
     }
 
+    /// By how much times of a minute with so many requests are longer than drawn: by load, and by deploys.
+    pub fn slower(&self, minute: usize, requests: usize) -> f32 {
+        let load = self.times.as_ref().map_or(1.0, |it| it.load(requests));
+        self.deployed(minute) * load
+    }
+
     /// What all deploys until a minute did to response times.
-    fn deployed(&self, minute: usize) -> f32 {
+    pub fn deployed(&self, minute: usize) -> f32 {
         let before = self.faults.iter().filter(|it| it.minutes.start <= minute);
         let factors = before.map(|it| match it.change {
             Change::Deploy(factor) => factor,

@@ -221,6 +221,65 @@ fn a_new_endpoint_is_found_though_it_is_no_key() {
     );
 }
 
+/// Whether the best test finds one fault of six hours, of an endpoint or of all traffic.
+fn can_be_found(change: Change, is_of_endpoint: bool, per_day: f64) -> bool {
+    let (log, strangers) = log();
+    let endpoint = number(&log, ENDPOINT, "/b");
+    let of = Vec::from_iter(is_of_endpoint.then_some(endpoint));
+    let fault = Fault {
+        minutes: 3_000..3_360,
+        ..fault(change, of)
+    };
+    let replay = replay(&log, &strangers, vec![fault]);
+    let keys = scores::keys(&replay, &[endpoint.1]);
+    let scores = Scores {
+        keys: &keys,
+        of_keys: Vec::new(),
+        arrivals: Vec::new(),
+        faults: &replay.faults,
+        skip: MINUTES_PER_DAY,
+    };
+    let bounds = bound::bounds(&replay, &scores, &[per_day]);
+    assert_eq!(bounds[0].recall_by_kind[0], None);
+    bounds[0].recall == 1.0
+}
+
+#[test]
+fn what_changes_nothing_cannot_be_found_and_what_changes_much_can() {
+    let fail = |share, status| Change::Fail { share, status };
+    let flood = |share| Change::Flood {
+        share,
+        clients: 1,
+        is_scanner: false,
+    };
+    for is_of_endpoint in [false, true] {
+        for (much, nothing) in [
+            (fail(0.1, 503), fail(0.0, 503)),
+            (fail(0.1, 403), fail(0.0, 403)),
+            (Change::Keep(0.5), Change::Keep(1.0)),
+            (Change::Slower(1.5), Change::Slower(1.0)),
+        ] {
+            assert!(can_be_found(much, is_of_endpoint, 0.2), "{much:?}");
+            assert!(!can_be_found(nothing, is_of_endpoint, 0.2), "{nothing:?}");
+        }
+    }
+    for much in [
+        flood(0.3),
+        Change::Deploy(1.2),
+        Change::Deploy(1.0 / 1.2),
+        Change::SlowerSlowly,
+        Change::FailSlowly,
+        Change::NewEndpoint { endpoint: 0 },
+    ] {
+        assert!(can_be_found(much, false, 0.2), "{much:?}");
+    }
+    for nothing in [flood(0.0), Change::Deploy(1.0)] {
+        assert!(!can_be_found(nothing, false, 0.2), "{nothing:?}");
+    }
+    // What is allowed to be wrong all the time finds anything.
+    assert!(can_be_found(Change::Keep(1.0), false, 10_000.0));
+}
+
 #[test]
 fn without_faults_all_alerts_are_false() {
     let (log, strangers) = log();
