@@ -82,18 +82,31 @@ pub fn explained<V: Ord + Clone>(
         a: sum.a + it.before.a,
         b: sum.b + it.before.b,
     });
+    let now: f64 = any
+        .into_iter()
+        .flat_map(BTreeMap::values)
+        .map(|it| it.now.b)
+        .sum();
+    let growth = if 0.0 < before.b { now / before.b } else { 0.0 };
     let usual = match kind {
         // Where nothing ever failed, what fails now has a forecast, too: that of the ratio test.
         Kind::Ratio => (before.a + PRIOR_FAILURES) / (before.b + PRIOR_FAILURES + PRIOR_REST),
         _ if before.b <= 0.0 => 0.0,
         _ => before.a / before.b,
     };
+    // The mean of a value, of few records that of all.
+    let own = |it: &Cell| (it.before.a + usual) / (it.before.b + 1.0);
     let forecast = |it: &Cell| match kind {
         Kind::Rate => it.before.a * scale,
         // Where nothing ever failed, no value is known to fail more than another.
         Kind::Ratio if before.a <= 0.0 => it.now.b * usual,
-        // What as many records would have had; of few records before, what all had.
-        _ => it.now.b * (it.before.a + usual) / (it.before.b + 1.0),
+        // What its share of records would have had, of few before what all had. Where it has more than its share, as a flood has that began before it was an incident, these would have had what all had.
+        Kind::Ratio => {
+            let more = (it.now.b - growth * it.before.b).max(0.0);
+            (it.now.b - more) * own(it) + more * usual
+        }
+        // What as many records would have had.
+        _ => it.now.b * own(it),
     };
     // Counts of events, as of Poisson: those now, and those before from which the forecast is made. One is added, since of few events none can be told from some.
     let deviation = |it: &Cell| match kind {
@@ -305,6 +318,19 @@ mod tests {
         let first = &found[0].values[0];
         assert!(first.share_of_change < LIFT_MIN * first.share_of_expected);
         assert_eq!(carriers(&found, &sets).one.map(|it| it.value), Some("new"));
+    }
+
+    /// A flood is found some minutes after it began, so that the hour before has some of it. It fails as it did from the first.
+    #[test]
+    fn a_flood_that_began_before_its_incident_carries_it() {
+        let failing = alone(&[
+            ("usual", cell((5_000.0, 60_000.0), (1_250.0, 15_000.0))),
+            ("flood", cell((600.0, 3_000.0), (1_000.0, 5_000.0))),
+        ]);
+        let sets = sets(1);
+        let found = explained(&failing, &sets, Kind::Ratio, 0.25);
+        let one = carriers(&found, &sets).one;
+        assert_eq!(one.map(|it| it.value), Some("flood"));
     }
 
     #[test]
