@@ -66,7 +66,7 @@ enum Command {
     Run {
         /// Folder with dataflow.sql.
         dataflow: PathBuf,
-        /// Read from these files instead: a folder, or FOLDER/PATTERN. With several sources once for each, as SOURCE=PATH.
+        /// Read from these files instead: a folder, a file, or FOLDER/PATTERN. With several sources once for each, as SOURCE=PATH.
         #[arg(long, env = "TIDELAKE_INPUT", value_name = "[SOURCE=]PATH")]
         input: Vec<Input>,
         /// Folder or s3://bucket/path of the lake.
@@ -91,7 +91,7 @@ enum Command {
         /// Number of processes.
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(ranges::WORKERS))]
         processes: u16,
-        /// Read from these files instead: a folder, or FOLDER/PATTERN. With several sources once for each, as SOURCE=PATH.
+        /// Read from these files instead: a folder, a file, or FOLDER/PATTERN. With several sources once for each, as SOURCE=PATH.
         #[arg(long, env = "TIDELAKE_INPUT", value_name = "[SOURCE=]PATH")]
         input: Vec<Input>,
         /// Folder or s3://bucket/path of the lake.

@@ -34,7 +34,7 @@ pub struct Arguments {
     /// What `tidelake demo --data DIR` wrote: DIR/input and DIR/lake.
     #[arg(long, conflicts_with_all = ["input", "lake"])]
     data: Option<PathBuf>,
-    /// The files that were read, if others than the sources state: a folder, FOLDER/PATTERN, or SOURCE=PATH for each.
+    /// The files that were read, if others than the sources state: a folder, a file, FOLDER/PATTERN, or SOURCE=PATH for each.
     #[arg(long, value_name = "[SOURCE=]PATH")]
     input: Vec<Input>,
     /// Folder or s3://bucket/path of the lake. [default: $DELTA_LAKE_PATH, or ./tidelake-data/lake]

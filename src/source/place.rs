@@ -24,9 +24,9 @@ pub const FILES_OPTIONS: [StatedOption; 3] = [
     option(CONNECTOR, "`files`", "", "Reads files of a folder."),
     option(
         PATH,
-        "`FOLDER` or `FOLDER/PATTERN`",
+        "`FOLDER`, `FILE` or `FOLDER/PATTERN`",
         "",
-        "The files: all of the folder, or those whose names match, such as `logs/app.log*`. `.name`, `_name` and folders in it are not read.",
+        "The files: all of the folder, one, or those whose names match, such as `logs/app.log*`. `.name`, `_name` and folders in it are not read.",
     ),
     ZONE,
 ];

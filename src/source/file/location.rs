@@ -37,7 +37,7 @@ impl Location {
         self.is_of_parquet
     }
 
-    /// From `FOLDER` or `FOLDER/PATTERN`, in which `*`, `?` and `[…]` stand for what they do in a shell.
+    /// From `FOLDER`, `FILE`, if there is one, or `FOLDER/PATTERN`, in which `*`, `?` and `[…]` stand for what they do in a shell.
     ///
     /// # Errors
     /// If the pattern is wrong, or there are wildcards before the last `/`.
@@ -46,16 +46,21 @@ impl Location {
             return Err("is empty; it names a folder".to_owned());
         }
         let is_pattern = |it: &str| it.contains(['*', '?', '[']);
-        if !is_pattern(path) || Path::new(path).is_dir() {
+        let is_file = Path::new(path).is_file();
+        if !is_file && (!is_pattern(path) || Path::new(path).is_dir()) {
             return Ok(Location::all_of(path.into()));
         }
         let (folder, names) = path.rsplit_once('/').unwrap_or((".", path));
-        if is_pattern(folder) {
+        if is_pattern(folder) && !is_file {
             return Err(format!(
                 "{path:?}: only names of files can have wildcards, folders cannot"
             ));
         }
-        let names = Pattern::new(names).map_err(|it| format!("{path:?}: {}", it.msg))?;
+        let names = match is_file {
+            true => Pattern::new(&Pattern::escape(names)),
+            false => Pattern::new(names),
+        };
+        let names = names.map_err(|it| format!("{path:?}: {}", it.msg))?;
         let folder = if folder.is_empty() { "/" } else { folder };
         Ok(Location {
             folder: folder.into(),
@@ -119,6 +124,21 @@ mod tests {
         assert_eq!(of("/*.log").folder(), Path::new("/"));
         let all = of("logs/");
         assert!(all.has("anything") && !all.has("_other") && !all.has(".hidden"));
+    }
+
+    #[test]
+    fn a_file_is_one_of_its_folder_and_no_other() {
+        let place = tempfile::tempdir().unwrap();
+        let of = |name: &str| place.path().join(name);
+        for name in ["a.log", "a.log.1", "b[1].log"] {
+            std::fs::write(of(name), "").unwrap();
+        }
+        for (name, other) in [("a.log", "a.log.1"), ("b[1].log", "b1.log")] {
+            let location = Location::parse(of(name).to_str().unwrap()).unwrap();
+            assert_eq!(location.folder(), place.path());
+            assert!(location.has(name) && !location.has(other), "{name}");
+            assert_eq!(location.count().unwrap(), 1);
+        }
     }
 
     #[test]
