@@ -9,9 +9,10 @@ use super::table::aligned;
 use super::terminal::{Layout, Tone, count, number};
 use crate::http::{Program, quoted};
 use crate::lake::Store;
+use crate::source;
 use crate::source::place::Input;
 use crate::sql::models::Models;
-use crate::verify::{Check, Options, Outcome, Progress, Report, verify_telling};
+use crate::verify::{self, Check, Options, Outcome, Progress, Report, verify_telling};
 use anyhow::Result;
 use clap::Args;
 use indicatif::ProgressBar;
@@ -99,7 +100,7 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> Result<bool> {
     }
     let report = verify_telling(&dataflow, &options, told).await;
     line.finish_and_clear();
-    let report = report?;
+    let report = report.map_err(|it| with_input(it, !arguments.input.is_empty()))?;
     if arguments.json_lines {
         print_line(&JsonLine::Report(&report));
         return Ok(report.is_proven());
@@ -110,6 +111,19 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> Result<bool> {
     };
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(report.is_proven())
+}
+
+/// What kept a proof from being tried. A source that is not where its statement says may have been read elsewhere, unless that `is_said`.
+fn with_input(error: verify::Error, is_said: bool) -> anyhow::Error {
+    let is_away = matches!(
+        error,
+        verify::Error::Source(source::Error::Away { .. } | source::Error::NoFolder { .. })
+    );
+    let error = anyhow::Error::new(error);
+    match is_away && !is_said {
+        true => error.context("no --input was given, so sources are read where they say; if the pipeline was run with one, give the same"),
+        false => error,
+    }
 }
 
 /// Why a lake cannot be held against the dataflow that is meant where none is named: it has others, and not that one. What cannot be read is for the
@@ -327,6 +341,21 @@ mod tests {
         assert_eq!(name_one_of("./lake", "web_logs", &both), None);
         let reason = name_one_of("./lake", "web_logs", &["shop"]).expect("it is another one");
         assert!(reason.contains("it has shop: name the folder"), "{reason}");
+    }
+
+    #[test]
+    fn a_source_that_is_not_where_it_says_asks_for_the_input() {
+        let away = || {
+            verify::Error::Source(source::Error::Away {
+                name: "logs".to_owned(),
+                reason: "brokers do not answer".to_owned(),
+            })
+        };
+        let said = format!("{:#}", with_input(away(), false));
+        assert!(said.contains("give the same"), "{said}");
+        assert!(said.contains("brokers do not answer"), "{said}");
+        let with_one = format!("{:#}", with_input(away(), true));
+        assert!(!with_one.contains("--input"), "{with_one}");
     }
 
     fn check(name: &'static str, subject: &str, outcome: Outcome) -> Check {
