@@ -1,8 +1,8 @@
 //! Statements and clauses that other systems have and a dataflow has not: what to write here instead.
 
-use super::dialect::Tidelake;
+use super::slips::stopped_at;
 use datafusion::sql::sqlparser::parser::Parser;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 fn word(token: &Token) -> Option<&str> {
     match token {
@@ -64,13 +64,7 @@ pub fn refuse_clauses(tokens: &[TokenWithSpan]) -> Result<(), (u64, String)> {
 
 /// What to write instead of a map, if the parser stopped at this place of a text because of one: `MAP<TEXT, INT>`, `MAP['a', 1]`, `MAP {'a': 1}`.
 pub fn of_map(text: &str, line: u64, column: u64) -> Option<&'static str> {
-    let tokens = Tokenizer::new(&Tidelake, text).tokenize_with_location();
-    let mut tokens = tokens.ok()?;
-    tokens.retain(|it| !matches!(it.token, Token::Whitespace(_)));
-    let starts_here = |it: &TokenWithSpan| (it.span.start.line, it.span.start.column);
-    let at = tokens
-        .iter()
-        .position(|it| starts_here(it) == (line, column))?;
+    let (tokens, at) = stopped_at(text, line, column)?;
     let is_map = |it: usize| {
         it.checked_sub(1)
             .is_some_and(|it| is_word(&tokens[it].token, "MAP"))

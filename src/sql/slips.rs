@@ -75,8 +75,8 @@ impl fmt::Display for Slip {
     }
 }
 
-/// The keyword written wrong because of which the parser stopped at this place of a text; the word before the place goes first.
-pub fn before(text: &str, line: u64, column: u64) -> Option<Slip> {
+/// The tokens of a text without its spaces, and which of them begins at a place, where the parser stopped.
+pub fn stopped_at(text: &str, line: u64, column: u64) -> Option<(Vec<TokenWithSpan>, usize)> {
     let tokens = Tokenizer::new(&Tidelake, text).tokenize_with_location();
     let mut tokens = tokens.ok()?;
     tokens.retain(|it| !matches!(it.token, Token::Whitespace(_)));
@@ -84,6 +84,12 @@ pub fn before(text: &str, line: u64, column: u64) -> Option<Slip> {
     let at = tokens
         .iter()
         .position(|it| starts_here(it) == (line, column))?;
+    Some((tokens, at))
+}
+
+/// The keyword written wrong because of which the parser stopped at this place of a text; the word before the place goes first.
+pub fn before(text: &str, line: u64, column: u64) -> Option<Slip> {
+    let (tokens, at) = stopped_at(text, line, column)?;
     let before = at.checked_sub(1).and_then(|it| slip(&tokens[it]));
     before.or_else(|| slip(&tokens[at]))
 }
