@@ -18,7 +18,7 @@ use crate::engine::state_share::place_of;
 use crate::engine::{StateContent, StoredGroups};
 use crate::model::held::{allocated, of_row, of_tree, of_vec};
 use crate::model::{Epoch, Failure, Held, Row, Value, array_of_values};
-use crate::plan::{Aggregate, Aggregation, EARLY_US, Function, Window, nullable};
+use crate::plan::{Aggregate, Aggregation, EARLY_US, Function, Hops, Window, nullable};
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use foldhash::fast::FixedState;
@@ -340,24 +340,24 @@ impl Groups {
     fn take_in(&mut self, time: u64, partials: Vec<Vec<(u64, Partial)>>, over: i64) {
         self.turn_to(time);
         let is_news = self.boot < time;
+        let aggregation = Arc::clone(&self.aggregation);
+        let panes = aggregation.panes();
         if !self.slides() {
             let groups: usize = partials.iter().map(Vec::len).sum();
-            let panes = self.aggregation.panes();
             let more = groups * panes.map_or(1, |it| it.offsets_us.len());
             self.changed.reserve(more);
             let changed = &self.changed;
             self.places.reserve(more, |it| changed[*it].hash);
         }
         for (_, partial) in partials.into_iter().flatten() {
-            self.take_in_one(partial, over, is_news);
+            match panes {
+                Some(hops) => self.take_in_pane(partial, hops, over, is_news),
+                None => self.take_in_one(partial, over, is_news),
+            }
         }
     }
 
     fn take_in_one(&mut self, partial: Partial, over: i64, is_news: bool) {
-        if self.aggregation.panes().is_some() {
-            self.take_in_pane(partial, over, is_news);
-            return;
-        }
         let newest = over.saturating_add(self.reach_us());
         if !self.slides() || partial.bucket <= newest || partial.bucket == FOR_EVER {
             self.let_in(partial, over, is_news);
@@ -374,10 +374,12 @@ impl Groups {
             groups.reserve(stored.len());
         }
         let is_plain = !self.slides() && !self.has_distinct();
+        let aggregation = Arc::clone(&self.aggregation);
+        let panes = aggregation.panes();
         let mut rows = GroupRows::default();
         for partial in stored.into_partials() {
             match is_plain {
-                true => self.restore_one(partial, over, &mut rows),
+                true => self.restore_one(partial, panes, over, &mut rows),
                 false => self.take_in_one(partial, over, false),
             }
             // An epoch is one change of a group to readers of the rows; what is restored comes once for each.
@@ -393,16 +395,22 @@ impl Groups {
     }
 
     /// Puts a group in its table, or in those of all its windows.
-    fn restore_one(&mut self, mut partial: Partial, over: i64, rows: &mut GroupRows) {
+    fn restore_one(
+        &mut self,
+        mut partial: Partial,
+        panes: Option<&Hops>,
+        over: i64,
+        rows: &mut GroupRows,
+    ) {
         if partial.accumulator.is_zero() {
             return;
         }
-        let aggregation = Arc::clone(&self.aggregation);
-        if aggregation.append_only {
-            partial.accumulator.keep_best(&aggregation.aggregates);
+        if self.aggregation.append_only {
+            let aggregates = &self.aggregation.aggregates;
+            partial.accumulator.keep_best(aggregates);
         }
         let accumulator = &partial.accumulator;
-        match aggregation.panes() {
+        match panes {
             Some(hops) => partial
                 .windows(hops)
                 .for_each(|(bucket, key)| self.restore_in(bucket, key, accumulator, over, rows)),
@@ -462,13 +470,10 @@ impl Groups {
     }
 
     /// Takes in a pane: in each of its windows that is not over. It is stored once for all of them.
-    fn take_in_pane(&mut self, mut partial: Partial, over: i64, is_news: bool) {
-        let aggregation = Arc::clone(&self.aggregation);
-        let Some(hops) = aggregation.panes() else {
-            return;
-        };
-        if aggregation.append_only {
-            partial.accumulator.keep_best(&aggregation.aggregates);
+    fn take_in_pane(&mut self, mut partial: Partial, hops: &Hops, over: i64, is_news: bool) {
+        if self.aggregation.append_only {
+            let aggregates = &self.aggregation.aggregates;
+            partial.accumulator.keep_best(aggregates);
         }
         for (bucket, key) in partial.windows(hops) {
             if !self.is_over(bucket, &partial, over, is_news) {
@@ -513,10 +518,6 @@ impl Groups {
         if self.aggregation.append_only && !self.slides() {
             let aggregates = &self.aggregation.aggregates;
             partial.accumulator.keep_best(aggregates);
-        }
-        if partial.members.is_empty() && !is_news {
-            self.change(bucket, partial.key, &partial.accumulator);
-            return;
         }
         if partial.members.is_empty() {
             self.change(bucket, partial.key.clone(), &partial.accumulator);
@@ -804,7 +805,6 @@ impl GroupRows {
 mod tests {
     use super::*;
     use crate::model::{IntSum, sum_row_counts};
-    use crate::plan::Hops;
     use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
     use proptest::prelude::*;
 
