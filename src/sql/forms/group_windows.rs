@@ -145,7 +145,7 @@ pub fn apart_by(select: &Select, keys: &[Expr]) -> Result<String, String> {
 }
 
 /// What a key stands for that is the name or the number of a column.
-fn selected<'a>(select: &'a Select, key: &Expr) -> Option<&'a Expr> {
+pub(super) fn selected<'a>(select: &'a Select, key: &Expr) -> Option<&'a Expr> {
     let number = match key {
         Expr::Value(it) => match &it.value {
             Value::Number(number, _) => number.parse::<usize>().ok(),

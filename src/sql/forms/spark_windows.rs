@@ -1,10 +1,11 @@
 //! Windows in GROUP BY as Spark has them, `GROUP BY k, window(at, '10 minutes', '5 minutes')` with `window.start` and `window.end`, and
 //! `session_window(at, '5 minutes')`: those of [`super::group_windows`]. The window itself is a struct of both bounds.
 
+use super::group_windows::selected;
 use crate::sql::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Query, Select,
-    SelectItem, SetExpr, Value, VisitorMut,
+    SelectItem, SetExpr, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -18,22 +19,8 @@ pub fn of_group(select: &mut Select) -> Result<(), String> {
     let GroupByExpr::Expressions(keys, _) = &select.group_by else {
         return Ok(());
     };
-    let items = select.projection.iter().enumerate();
-    // The key may be the name or the number of a column.
-    let of_key = |key: &Expr| {
-        let found = items.clone().find_map(|(at, item)| match item {
-            SelectItem::UnnamedExpr(expr) if is_number(key, at + 1) => Some(expr),
-            SelectItem::ExprWithAlias { expr, alias }
-                if is_number(key, at + 1) || is_name(key, alias) =>
-            {
-                Some(expr)
-            }
-            _ => None,
-        });
-        window_of(found.unwrap_or(key))
-    };
     let found = keys.iter().enumerate().find_map(|(at, key)| {
-        let window = of_key(key)?;
+        let window = window_of(selected(select, key).unwrap_or(key))?;
         Some((at, window))
     });
     let Some((at, window)) = found else {
@@ -125,20 +112,6 @@ fn window_of(expr: &Expr) -> Option<Window> {
         time: args.remove(0),
         lengths: args,
     })
-}
-
-fn is_number(key: &Expr, number: usize) -> bool {
-    match key {
-        Expr::Value(it) => it.value == Value::Number(number.to_string(), false),
-        _ => false,
-    }
-}
-
-fn is_name(key: &Expr, alias: &Ident) -> bool {
-    match key {
-        Expr::Identifier(it) => syntax::known_as(it) == syntax::known_as(alias),
-        _ => false,
-    }
 }
 
 /// Puts functions of the window's bounds in the place of what stands for them.

@@ -148,7 +148,7 @@ impl NumberPattern {
             (false, _) => places_of_whole - number.whole.len(),
         };
         let begins = first_zero.map_or(begins, |it| it.min(begins));
-        let mut sign = Some(match (&self.sign(), number.is_negative) {
+        let mut sign = Some(match (self.sign(), number.is_negative) {
             (Some(Place::SignBefore), false) => "+",
             (Some(Place::SignBefore) | None, true) => "-",
             (None, false) if !self.fills => " ",
@@ -195,10 +195,10 @@ impl NumberPattern {
         text
     }
 
-    fn sign(&self) -> Option<Place> {
+    fn sign(&self) -> Option<&Place> {
         let is_sign =
             |it: &&Place| matches!(it, Place::SignBefore | Place::SignBehind | Place::Minus);
-        self.places.iter().find(is_sign).cloned()
+        self.places.iter().find(is_sign)
     }
 }
 
