@@ -5,13 +5,14 @@ pub mod counts;
 use super::pace::{Pace, TableFiles};
 use super::part::{Part, Writing};
 use super::peers::Message;
+use super::together::Together;
 use super::upkeep::{After, Ready, Upkeep};
 use super::{Error, outputs, state, stored};
 use crate::cluster;
 use crate::engine::{self, ClockState, StateContent, StateRecord};
 use crate::lake::{
     self, Action, BySource, Change, Commit, Compaction, Counts, Manifest, Next, PartitionRead,
-    Remedy, Replaced, Seen, SourceOffsets, StateFile, Store, TableState, Told, app_id,
+    Remedy, Seen, SourceOffsets, StateFile, Store, TableState, Told, app_id,
 };
 use crate::model::{Epoch, Offsets, least_of, wall_ms};
 use crate::plan::{Dataflow, GroupWindow, Plan, Window};
@@ -21,7 +22,6 @@ use crate::view::Totals;
 use bytes::Bytes;
 use counts::{CommitCounts, CommitStage};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -139,6 +139,7 @@ pub(super) struct Committer {
         UnboundedReceiver<Result<Vec<Compaction>, (String, lake::Error)>>,
     ),
     obsolete: Vec<StateFile>,
+    together: Together,
     upkeep: Upkeep,
     pace: Pace,
 }
@@ -162,6 +163,7 @@ impl Committer {
         version_retention: Duration,
         optimize_every: Option<Duration>,
         obsolete: Vec<StateFile>,
+        together: Together,
     ) -> Self {
         Committer {
             store,
@@ -179,6 +181,7 @@ impl Committer {
             merged: Vec::new(),
             merges: unbounded_channel(),
             obsolete,
+            together,
             upkeep: Upkeep::new(optimize_every),
             pace: Pace::default(),
         }
@@ -256,7 +259,7 @@ impl Committer {
     async fn commit_traced(
         &mut self,
         epoch: Epoch,
-        parts: Vec<Part>,
+        mut parts: Vec<Part>,
         span: &mut Span,
     ) -> Result<(), Error> {
         let began = Instant::now();
@@ -275,18 +278,18 @@ impl Committer {
         next.epoch = epoch;
         next.written_ms = now_ms;
         next.models = self.dataflow.live_models.in_force.through(epoch);
-        let mut adds: BTreeMap<String, Vec<(Value, Option<u32>)>> = BTreeMap::new();
-        let mut replaced: BTreeMap<String, Replaced> = BTreeMap::new();
         let mut sum = state::Sum::default();
         let mut counts: BySource<Counts> = BTreeMap::new();
         let mut read = 0;
         let written: Vec<Written> = parts.iter().map(Written::of).collect();
+        if let Some(reason) = parts.iter_mut().find_map(|it| it.failed.take()) {
+            self.told.counts.failed(CommitStage::Files);
+            return Err(Error::Staging(reason));
+        }
+        let together = self.together.write(epoch, &mut parts).await;
+        let together = together.inspect_err(|_| self.told.counts.failed(CommitStage::Files))?;
+        let (mut adds, mut replaced) = (together.adds, together.replaced);
         for part in parts {
-            if let Some(reason) = part.failed {
-                self.told.counts.failed(CommitStage::Files);
-                return Err(Error::Staging(reason));
-            }
-            replaced.extend(part.replaced);
             for file in part.files {
                 let add =
                     serde_json::from_str(&file.add).map_err(|it| Error::State(it.to_string()))?;

@@ -24,6 +24,7 @@ mod refill;
 pub mod replay;
 pub(crate) mod state;
 pub mod stored;
+mod together;
 pub mod upkeep;
 
 use crate::cluster::{self, Joined};
@@ -416,6 +417,15 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
     let peers = links.as_ref().map(cluster::Links::sender);
     let (to_committer, for_committer) = mpsc::unbounded_channel();
     let committer = if process == 0 {
+        let label = format!("c-{}", &beginning.writer[..8]);
+        let runtime = tokio::runtime::Handle::current();
+        let of_commit = (store.clone(), uploads);
+        let stager = move || {
+            let (store, uploads) = of_commit.clone();
+            lake::Stager::new(store, runtime.clone(), label.clone(), uploads)
+                .telling(Arc::clone(&told))
+        };
+        let together = together::Together::new(stager, Arc::clone(&layouts));
         let committer = commit::Committer::new(
             store.clone(),
             Arc::clone(&dataflow),
@@ -430,6 +440,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
             options.version_retention,
             options.optimize_every,
             obsolete,
+            together,
         );
         Some(supervise::task("committer", committer.run(for_committer)))
     } else {

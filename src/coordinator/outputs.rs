@@ -2,13 +2,14 @@
 
 use super::TICK_MS;
 use super::budget::Budget;
+use super::together::{self, FewRows};
 use crate::engine::{CommitReport, OpenRows, Outputs, Published};
-use crate::lake::{Error, Replaced, Staged, Stager, Store, TableLayout, Told, Uploads};
+use crate::lake::{Error, Staged, Stager, Store, TableLayout, Told, Uploads};
 use crate::model::{Epoch, Row};
 use crate::plan::Dataflow;
 use crate::view::{Hub, Part};
 use arrow::array::RecordBatch;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
@@ -23,8 +24,10 @@ const UNSETTLED_MAX: usize = 3;
 pub(super) struct WorkerCommit {
     pub report: CommitReport,
     pub staged: Vec<Staged>,
-    /// Which open rows of views this commit replaces, even if by none.
-    pub replaced: BTreeMap<String, Replaced>,
+    /// Buckets of open rows that this commit replaces, by table, even if by no rows.
+    pub replaced: BTreeMap<String, BTreeSet<u32>>,
+    /// Rows that are not worth a file of this worker's own.
+    pub few: Vec<FewRows>,
     /// Set if files could not be written; the commit must not happen.
     pub failed: Option<Error>,
     pub handed_over: SystemTime,
@@ -53,7 +56,8 @@ pub(super) struct WorkerOutputs {
     layouts: Arc<Vec<TableLayout>>,
     hub: Arc<Hub>,
     stager: Stager,
-    replaced: BTreeMap<String, Replaced>,
+    replaced: BTreeMap<String, BTreeSet<u32>>,
+    few: Vec<FewRows>,
     failed: Option<Error>,
     to_committer: UnboundedSender<WorkerCommit>,
     uploads: Arc<Uploads>,
@@ -96,6 +100,7 @@ impl WorkerOutputs {
             hub,
             stager,
             replaced: BTreeMap::new(),
+            few: Vec::new(),
             failed: None,
             to_committer,
             uploads,
@@ -134,17 +139,27 @@ impl Outputs for WorkerOutputs {
     fn replace(&mut self, view: usize, commit: Epoch, sealed: Vec<Row>, open: Option<OpenRows>) {
         let layouts = Arc::clone(&self.layouts);
         let layout = &layouts[self.dataflow.tables.len() + view];
-        let mut files = vec![(None, sealed)];
-        if let Some(OpenRows { all, buckets }) = open {
-            let replaced = match all {
-                true => Replaced::All,
-                false => Replaced::Buckets(buckets.iter().map(|it| it.0).collect()),
-            };
-            self.replaced.insert(layout.name.clone(), replaced);
-            files.extend(buckets.into_iter().map(|(it, rows)| (Some(it), rows)));
+        let mut few = FewRows::of(&layout.name);
+        let mut files = Vec::new();
+        match together::are_few(&sealed) {
+            true => few.closed = sealed,
+            false => files.push((None, sealed)),
         }
-        for (bucket, rows) in files.into_iter().filter(|it| !it.1.is_empty()) {
+        if let Some(OpenRows(buckets)) = open {
+            let replaced = buckets.keys().copied().collect();
+            self.replaced.insert(layout.name.clone(), replaced);
+            for (bucket, rows) in buckets.into_iter().filter(|it| !it.1.is_empty()) {
+                match together::are_few(&rows) {
+                    true => few.open.push((bucket, rows)),
+                    false => files.push((Some(bucket), rows)),
+                }
+            }
+        }
+        for (bucket, rows) in files {
             self.stager.write(layout, commit, rows, bucket);
+        }
+        if !few.is_empty() {
+            self.few.push(few);
         }
     }
 
@@ -160,12 +175,14 @@ impl Outputs for WorkerOutputs {
             self.unsettled.fetch_add(1, Ordering::AcqRel);
         }
         let replaced = std::mem::take(&mut self.replaced);
+        let few = std::mem::take(&mut self.few);
         let failed = self.failed.take();
         // Nobody listens any more when the committer has failed; it has said why.
         let _ = self.to_committer.send(WorkerCommit {
             report,
             staged,
             replaced,
+            few,
             failed,
             handed_over: SystemTime::now(),
         });

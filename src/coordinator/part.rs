@@ -2,12 +2,12 @@
 
 use super::outputs::WorkerCommit;
 use super::peers::Message;
+use super::together::FewRows;
 use crate::cluster;
 use crate::engine::CommitReport;
-use crate::lake::Replaced;
 use crate::model::with_causes;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
@@ -16,8 +16,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 pub(super) struct Part {
     pub report: CommitReport,
     pub files: Vec<File>,
-    /// Which open rows of views this commit replaces, even if by none.
-    pub replaced: BTreeMap<String, Replaced>,
+    /// Buckets of open rows that this commit replaces, by table, even if by no rows.
+    pub replaced: BTreeMap<String, BTreeSet<u32>>,
+    /// Rows that are not in these files: the committer writes those of all workers together.
+    pub few: Vec<FewRows>,
     /// Why the commit must not happen, if something could not be written.
     pub failed: Option<String>,
     pub writing: Writing,
@@ -76,6 +78,7 @@ async fn durable(commit: WorkerCommit) -> Part {
         report: commit.report,
         files,
         replaced: commit.replaced,
+        few: commit.few,
         failed,
         writing: Writing {
             from: commit.handed_over,

@@ -391,9 +391,7 @@ impl Outputs for Gather {
     fn replace(&mut self, view: usize, _commit: Epoch, sealed: Vec<Row>, open: Option<OpenRows>) {
         let mut gathered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let rows = gathered.rows.entry(view).or_default();
-        if let Some(open) = open {
-            open.replace_in(rows);
-        }
+        rows.extend(open.into_iter().flat_map(|it| it.0));
         rows.entry(0).or_default().extend(sealed);
     }
 

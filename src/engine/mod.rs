@@ -120,23 +120,10 @@ pub trait Outputs: Send {
     fn is_behind(&self) -> bool;
 }
 
-/// Open rows of a view in buckets: those that changed, each with all its rows, of which there may be none.
+/// Open rows of a view in buckets: those that changed, each with all its rows, of which there may be none. Each bucket is one worker's, and no two
+/// workers of a run have the same. What was open before a run goes when the first bucket of the view is handed over.
 #[derive(Clone, Debug)]
-pub struct OpenRows {
-    /// Whether there are no others: all that was open before is replaced. So it is at first, and whenever the number of buckets changes.
-    pub all: bool,
-    pub buckets: Vec<(u32, Vec<Row>)>,
-}
-
-impl OpenRows {
-    /// Puts them in the place of what was there before.
-    pub fn replace_in(self, kept: &mut BTreeMap<u32, Vec<Row>>) {
-        if self.all {
-            kept.clear();
-        }
-        kept.extend(self.buckets);
-    }
-}
+pub struct OpenRows(pub BTreeMap<u32, Vec<Row>>);
 
 /// What decides how many buckets a view's open rows are in.
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +132,7 @@ pub struct Bucketing {
     pub rows_min: usize,
     /// Writing one more file costs as much as so many rows.
     pub file_rows: usize,
-    /// Commits should not replace more files of one view than this.
+    /// Commits should not replace more files of one view than this, of all workers together.
     pub files_max: usize,
 }
 

@@ -9,7 +9,7 @@ use super::gate::{Gate, SharedClock};
 use super::operators::{
     self, ChangeStream, ClockStream, PartialStream, Refusal, RunEpochs, Shared,
 };
-use super::view_store::ViewStore;
+use super::view_store::{Key, ViewStore};
 use super::worker::Place;
 use super::{Feed, Job, StateShare};
 use crate::model::{Epoch, least_of};
@@ -642,17 +642,18 @@ impl<'s> Render<'_, 's> {
     }
 
     fn store(&self, number: usize, view: &ViewSpec) -> ViewStore {
+        let gate = || self.gate(&view.clocks).map(|it| it.0);
         let window_end = match view.kind {
-            ViewKind::Windowed { column, add_us } => Some((column, add_us)),
+            ViewKind::Windowed { column, add_us } => gate().map(|it| (column, add_us, it)),
             ViewKind::Records | ViewKind::Open => None,
         };
         ViewStore::new(
             number,
             &view.name,
+            self.place,
             view.kind == ViewKind::Records,
-            self.gate(&view.clocks).map(|it| it.0),
             window_end,
-            view.properties(&self.job.dataflow).key,
+            Key::new(view.properties(&self.job.dataflow).key),
             self.job.settings.bucketing,
         )
     }

@@ -1,18 +1,20 @@
-//! The rows of one view as its table has them, on the worker that writes it: open rows in buckets, of which a commit hands over those that
+//! The rows of one view as its table has them, on the worker that keeps them: open rows in buckets, of which a commit hands over those that
 //! changed.
 //!
-//! A row's bucket is the hash of its key modulo their number, so that a group whose row changes touches one of them. How many there are follows from what
+//! The hash of a row's key tells its worker and its bucket, so that a group whose row changes touches one of them. How many there are follows from what
 //! commits change: each is a file of its own, and files have their price, in the log, in what is kept for readers of older versions, and for
 //! readers of the table. A small view, and one that changes all over, is one bucket.
 
 use super::costs::Keeps;
 use super::gate::Gate;
+use super::worker::Place;
 use super::{Bucketing, OpenRows};
 use crate::model::held::{of_tree, of_vec};
 use crate::model::{Epoch, Held, Row, sum_row_counts};
 use foldhash::fast::FixedState;
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
 
 /// More buckets are no gain for readers of the table.
 const BUCKETS_MAX: usize = 256;
@@ -20,13 +22,12 @@ const BUCKETS_MAX: usize = 256;
 pub(super) struct ViewStore {
     pub view: usize,
     name: String,
+    place: Place,
     /// Whether rows are final when they come.
-    is_final: bool,
-    gate: Option<Gate>,
-    /// Column and constant that tell the end of a row's window.
-    window_end: Option<(usize, i64)>,
-    /// The columns that tell rows apart, if some do.
-    key: Option<Vec<usize>>,
+    pub is_final: bool,
+    /// Column and constant that tell the end of a row's window, and what tells when it is closed.
+    window_end: Option<(usize, i64, Gate)>,
+    key: Key,
     bucketing: Bucketing,
     /// Changes not yet in the buckets, by epoch.
     pending: BTreeMap<u64, Vec<(Row, i64)>>,
@@ -34,10 +35,33 @@ pub(super) struct ViewStore {
     buckets: Vec<Bucket>,
     /// How many different rows there are.
     len: usize,
-    /// Whether any rows have been handed over in this run: what the table has from before is replaced as a whole.
+    /// Whether any rows have been handed over in this run: the table may have some from before.
     handed_over: bool,
     /// How many rows commits wrote more than they would have with the best number of buckets.
     regret: usize,
+}
+
+/// The columns that tell rows of a view apart, if some do: what a row was and what it is have them in common.
+#[derive(Clone)]
+pub(super) struct Key(Option<Arc<[usize]>>);
+
+impl Key {
+    pub fn new(columns: Option<Vec<usize>>) -> Self {
+        Key(columns.map(Into::into))
+    }
+
+    /// By which the worker and the bucket of a row are chosen.
+    pub fn hash_of(&self, row: &Row) -> u64 {
+        let state = FixedState::default();
+        let Some(columns) = &self.0 else {
+            return state.hash_one(row);
+        };
+        let mut hasher = state.build_hasher();
+        columns
+            .iter()
+            .for_each(|it| row.0[*it].hash(&mut hasher));
+        hasher.finish()
+    }
 }
 
 #[derive(Default)]
@@ -50,26 +74,34 @@ impl ViewStore {
     pub fn new(
         view: usize,
         name: &str,
+        place: Place,
         is_final: bool,
-        gate: Option<Gate>,
-        window_end: Option<(usize, i64)>,
-        key: Option<Vec<usize>>,
+        window_end: Option<(usize, i64, Gate)>,
+        key: Key,
         bucketing: Bucketing,
     ) -> Self {
+        let files_max = (bucketing.files_max / place.peers).max(1);
         ViewStore {
             view,
             name: name.to_owned(),
+            place,
             is_final,
-            gate,
             window_end,
             key,
-            bucketing,
+            bucketing: Bucketing {
+                files_max,
+                ..bucketing
+            },
             pending: BTreeMap::new(),
             buckets: vec![Bucket::default()],
             len: 0,
             handed_over: false,
             regret: 0,
         }
+    }
+
+    pub fn key(&self) -> Key {
+        self.key.clone()
     }
 
     pub fn add(&mut self, epoch: u64, row: Row, diff: i64) {
@@ -93,6 +125,7 @@ impl ViewStore {
         let changed = self.changed_keys(&changes);
         self.take_in(changes);
         let sealed = self.seal(commit);
+        let before = self.buckets.len();
         let all = match self.handed_over {
             false => news,
             true => self.fit(changed),
@@ -101,17 +134,21 @@ impl ViewStore {
             return (sealed, None);
         }
         self.handed_over = true;
-        let mut buckets = Vec::new();
+        let mut buckets = BTreeMap::new();
         for (number, bucket) in self.buckets.iter_mut().enumerate() {
             if std::mem::take(&mut bucket.changed) || all {
                 let rows = bucket.rows.iter();
                 let copies = |(row, count): (&Row, &i64)| {
                     std::iter::repeat_n(row.clone(), times(&self.name, row, *count))
                 };
-                buckets.push((number as u32, rows.flat_map(copies).collect()));
+                let rows = rows.flat_map(copies).collect();
+                buckets.insert(number_of(number, self.place), rows);
             }
         }
-        (sealed, Some(OpenRows { all, buckets }))
+        for number in self.buckets.len()..before {
+            buckets.insert(number_of(number, self.place), Vec::new());
+        }
+        (sealed, Some(OpenRows(buckets)))
     }
 
     fn take_in(&mut self, changes: Vec<(Row, i64)>) {
@@ -144,12 +181,12 @@ impl ViewStore {
 
     /// Takes rows out whose windows are closed.
     fn seal(&mut self, commit: Epoch) -> Vec<Row> {
-        let (Some((column, add_us)), Some(gate)) = (self.window_end, &self.gate) else {
+        let Some((column, add_us, gate)) = &self.window_end else {
             return Vec::new();
         };
         let watermark = gate.watermark(commit.0 + 1);
         let is_closed = |row: &Row| {
-            let end = row.0[column].as_i64();
+            let end = row.0[*column].as_i64();
             end.is_some_and(|it| it + add_us <= watermark)
         };
         let mut sealed = Vec::new();
@@ -168,7 +205,7 @@ impl ViewStore {
     fn changed_keys(&self, changes: &[(Row, i64)]) -> usize {
         let came = changes.iter().filter(|it| 0 < it.1).count();
         let left = changes.len() - came;
-        match self.key {
+        match self.key.0 {
             Some(_) => came.max(left),
             None => changes.len(),
         }
@@ -178,17 +215,8 @@ impl ViewStore {
         if buckets == 1 {
             return 0;
         }
-        let state = FixedState::default();
-        let hash = match &self.key {
-            Some(key) => {
-                let mut hasher = state.build_hasher();
-                key.iter()
-                    .for_each(|it| std::hash::Hash::hash(&row.0[*it], &mut hasher));
-                hasher.finish()
-            }
-            None => state.hash_one(row),
-        };
-        hash as usize & (buckets - 1)
+        // Rows of one worker have the lower bits in common.
+        (self.key.hash_of(row) >> 32) as usize & (buckets - 1)
     }
 
     /// Goes on with another number of buckets if that of now has cost more than handing all rows over twice; true if it did.
@@ -267,6 +295,11 @@ impl Bucketing {
     }
 }
 
+/// The number of a bucket among those of all workers.
+fn number_of(bucket: usize, place: Place) -> u32 {
+    (bucket * place.peers + place.index) as u32
+}
+
 /// How often a row is there.
 ///
 /// # Panics
@@ -288,7 +321,13 @@ mod tests {
     };
 
     fn store(bucketing: Bucketing) -> ViewStore {
-        ViewStore::new(0, "v", false, None, None, Some(vec![0]), bucketing)
+        let place = Place {
+            index: 1,
+            peers: 3,
+            local: 3,
+        };
+        let key = Key::new(Some(vec![0]));
+        ViewStore::new(0, "v", place, false, None, key, bucketing)
     }
 
     fn row(key: i64, value: i64) -> Row {
@@ -300,9 +339,8 @@ mod tests {
         let mut store = store(BUCKETING);
         (0..groups).for_each(|it| store.add(1, row(it, 0), 1));
         let (_, open) = store.commit(Epoch(1));
-        let open = open.expect("rows came");
-        assert!(open.all);
-        assert_eq!(open.buckets.len(), 1);
+        let open = open.expect("rows came").0;
+        assert_eq!(open.into_keys().collect::<Vec<_>>(), [1]);
         store
     }
 
@@ -318,9 +356,9 @@ mod tests {
             store.add(epoch, row(group, value), 1);
         }
         let (_, open) = store.commit(Epoch(epoch));
-        let open = open.expect("rows changed");
-        let rows = open.buckets.iter().map(|it| it.1.len()).sum();
-        (open.buckets.len(), rows)
+        let open = open.expect("rows changed").0;
+        let rows = open.values().map(Vec::len).sum();
+        (open.values().filter(|it| !it.is_empty()).count(), rows)
     }
 
     #[test]
@@ -372,7 +410,7 @@ mod tests {
             let bucketing = Bucketing { rows_min: 2, file_rows, files_max: 40 };
             let mut store = store(bucketing);
             if !by_key {
-                store.key = None;
+                store.key = Key::new(None);
             }
             let mut expected: BTreeMap<Row, i64> = BTreeMap::new();
             let mut followed: BTreeMap<u32, Vec<Row>> = BTreeMap::new();
@@ -385,7 +423,7 @@ mod tests {
                     expected.retain(|_, it| *it != 0);
                 }
                 if let (_, Some(open)) = store.commit(Epoch(number as u64)) {
-                    open.replace_in(&mut followed);
+                    followed.extend(open.0);
                 }
                 let mut rows: Vec<Row> = followed.values().flatten().cloned().collect();
                 rows.sort();

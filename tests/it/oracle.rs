@@ -786,11 +786,19 @@ pub(super) fn take(lake: &mut Lake, handed: &Handed, epoch: Epoch) {
     for (table, rows) in due.flat_map(|it| it.1) {
         lake.archive[*table].push(rows.clone());
     }
+    // What was open before the run goes with the first buckets of the run.
+    let opened = |epoch: &Epoch| -> BTreeSet<usize> {
+        let handed = handed.replaced.get(epoch).into_iter().flatten();
+        handed.filter(|it| it.2.is_some()).map(|it| it.0).collect()
+    };
+    let mut first = opened(&epoch);
+    for (earlier, _) in handed.replaced.range(..epoch) {
+        first = &first - &opened(earlier);
+    }
+    first.into_iter().for_each(|it| lake.open[it].clear());
     for (view, sealed, open) in handed.replaced.get(&epoch).into_iter().flatten() {
         lake.sealed[*view].extend(sealed.iter().cloned());
-        if let Some(open) = open {
-            open.clone().replace_in(&mut lake.open[*view]);
-        }
+        lake.open[*view].extend(open.iter().flat_map(|it| it.0.clone()));
     }
     for report in &handed.reports[&epoch] {
         for progress in &report.progress {

@@ -259,24 +259,25 @@ pub(in crate::engine) fn publish<'s>(
         )
 }
 
-/// All rows of a view on the one worker that writes its table.
+/// The rows of a view on the workers that keep them for its table: where they are if they are final, else by their key.
 pub(in crate::engine) fn store_view<'s>(
     rows: StreamVec<'s, u64, (u64, Row, i64)>,
     store: Rc<RefCell<ViewStore>>,
 ) -> StreamVec<'s, u64, ()> {
-    let view = store.borrow().view as u64;
-    rows.unary::<Nothing, _, _, _>(
-        Exchange::new(move |_: &(u64, Row, i64)| view),
-        "Store",
-        move |_, _| {
-            move |input, _output| {
-                input.for_each(|_capability, data| {
-                    let mut store = store.borrow_mut();
-                    for (time, row, diff) in data.drain(..) {
-                        store.add(time, row, diff);
-                    }
-                });
-            }
-        },
-    )
+    let (is_final, key) = (store.borrow().is_final, store.borrow().key());
+    let take = move |data: &mut Vec<(u64, Row, i64)>| {
+        let mut store = store.borrow_mut();
+        for (time, row, diff) in data.drain(..) {
+            store.add(time, row, diff);
+        }
+    };
+    if is_final {
+        return rows.unary::<Nothing, _, _, _>(Pipeline, "Store", move |_, _| {
+            move |input, _output| input.for_each(|_, data| take(data))
+        });
+    }
+    let exchange = Exchange::new(move |it: &(u64, Row, i64)| key.hash_of(&it.1));
+    rows.unary::<Nothing, _, _, _>(exchange, "Store", move |_, _| {
+        move |input, _output| input.for_each(|_, data| take(data))
+    })
 }
