@@ -57,9 +57,7 @@ impl Key {
             return state.hash_one(row);
         };
         let mut hasher = state.build_hasher();
-        columns
-            .iter()
-            .for_each(|it| row.0[*it].hash(&mut hasher));
+        columns.iter().for_each(|it| row.0[*it].hash(&mut hasher));
         hasher.finish()
     }
 }

@@ -40,7 +40,8 @@ fn part(worker: usize, buckets: &[(u32, Option<Bucket>)], closed: &[u64]) -> Par
         if let Some(Bucket::Few(rows)) = bucket
             && !rows.is_empty()
         {
-            few.open.push((*number, rows.iter().copied().map(row).collect()));
+            few.open
+                .push((*number, rows.iter().copied().map(row).collect()));
         }
     }
     let replaced = (!replaced.is_empty()).then(|| (TABLE.to_owned(), replaced));
@@ -131,7 +132,11 @@ proptest! {
 fn a_small_view_is_one_file() {
     let mut together = together();
     let few = |worker: usize, rows: &[u64]| {
-        part(worker, &[(worker as u32, Some(Bucket::Few(rows.to_vec())))], &[])
+        part(
+            worker,
+            &[(worker as u32, Some(Bucket::Few(rows.to_vec())))],
+            &[],
+        )
     };
     let mut replaced = BTreeMap::new();
     let mut parts = [few(0, &[1]), few(1, &[2, 3]), few(2, &[4])];

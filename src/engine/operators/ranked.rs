@@ -14,7 +14,7 @@ use crate::engine::gate::Gate;
 use crate::engine::{PackedRow, StateContent};
 use crate::model::Held;
 use crate::model::held::{allocated, of_tree, of_vec};
-use crate::plan::{GroupWindow, PerGroup, Rank, RankLimit, Ranking, nullable};
+use crate::plan::{GroupWindow, Order, PerGroup, Rank, RankLimit, Ranking, nullable};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use differential_dataflow::Hashable;
@@ -61,7 +61,7 @@ pub(in crate::engine) fn ranked<'s>(
     let form = Form {
         key: group.keys.clone(),
         nulls_match: true,
-        order: Some(ranking.order.clone()),
+        order: Some(stated(ranking, input.schema.fields().len()).to_vec()),
         is_stored: !drops,
     };
     let rows = keyed(input, form, group.id.clone(), closing, epochs, shared);
@@ -88,8 +88,11 @@ pub(in crate::engine) fn ranked<'s>(
                             let open = open
                                 .entry(epoch)
                                 .or_insert_with(|| (capability.delayed(&epoch, 0), Vec::new()));
-                            open.1
-                                .push(Update::new(key.unwrap_or_default(), row.into(), diff));
+                            open.1.push(Update {
+                                key: key.unwrap_or_default(),
+                                row: row.into(),
+                                diff,
+                            });
                         }
                     });
                     while let Some(entry) = open.first_entry() {
@@ -133,37 +136,53 @@ pub(in crate::engine) fn ranked<'s>(
     }
 }
 
-/// A change of a row of a group. They sort by the hash of the group first: it tells most of them apart without a look at their bytes.
+/// The order of row numbers without the columns at its end by which rows sort anyway, since their own bytes lie behind it.
+fn stated(ranking: &Ranking, columns: usize) -> &[Order] {
+    let order = &ranking.order;
+    // Ranks are the same for all rows that are equal in the whole order.
+    if ranking.ranks.iter().any(|it| *it != Rank::RowNumber) {
+        return order;
+    }
+    let says_nothing = |at: usize| {
+        let (stated, end) = order.split_at(at);
+        let left = (0..columns).filter(|it| stated.iter().all(|of| of.column != *it));
+        let as_rows = |it: &Order| !it.descending && it.nulls_first;
+        end.iter().all(as_rows) && end.iter().map(|it| it.column).eq(left.take(end.len()))
+    };
+    let at = (0..order.len()).find(|it| says_nothing(*it));
+    &order[..at.unwrap_or(order.len())]
+}
+
+/// A change of a row of a group.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Update {
-    hash: u64,
     key: Bytes,
     row: OrderedRow,
     diff: isize,
 }
 
-impl Update {
-    fn new(key: Bytes, row: OrderedRow, diff: isize) -> Self {
-        Update {
-            hash: hash(&key),
-            key,
-            row,
-            diff,
-        }
-    }
-}
-
-/// Changes of rows by group, each row once.
-fn by_key(mut updates: Vec<Update>) -> Vec<(Bytes, Vec<(OrderedRow, isize)>)> {
-    updates.sort_unstable();
+/// Changes of rows by group, each row once. Groups are sorted by their hash first: it tells most of them apart without a look at their bytes, and is
+/// sorted without moving them.
+fn by_key(updates: Vec<Update>) -> Vec<(Bytes, Vec<(OrderedRow, isize)>)> {
+    let mut places: Vec<(u64, usize)> = {
+        let updates = updates.iter().enumerate();
+        updates.map(|(at, it)| (hash(&it.key), at)).collect()
+    };
+    places.sort_unstable();
+    let mut updates: Vec<Option<Update>> = updates.into_iter().map(Some).collect();
     let mut groups: Vec<(Bytes, Vec<(OrderedRow, isize)>)> = Vec::new();
-    for Update { key, row, diff, .. } in updates {
-        match groups.last_mut() {
-            Some((last, rows)) if *last == key => match rows.last_mut() {
-                Some((last, sum)) if *last == row => *sum += diff,
-                Some(_) | None => rows.push((row, diff)),
-            },
-            Some(_) | None => groups.push((key, vec![(row, diff)])),
+    let mut alike = Vec::new();
+    for places in places.chunk_by(|one, other| one.0 == other.0) {
+        alike.extend(places.iter().filter_map(|it| updates[it.1].take()));
+        alike.sort_unstable();
+        for Update { key, row, diff } in alike.drain(..) {
+            match groups.last_mut() {
+                Some((last, rows)) if *last == key => match rows.last_mut() {
+                    Some((last, sum)) if *last == row => *sum += diff,
+                    Some(_) | None => rows.push((row, diff)),
+                },
+                Some(_) | None => groups.push((key, vec![(row, diff)])),
+            }
         }
     }
     groups

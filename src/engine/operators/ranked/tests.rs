@@ -75,7 +75,11 @@ fn check(rank: Rank, limit: Option<(i64, bool)>, epochs: Vec<Vec<(u8, u8, bool)>
             let drops = limit.is_some_and(|it| it.1);
             let diff = if takes && 0 < there && !drops { -1 } else { 1 };
             *all.entry(row.clone()).or_default() += diff;
-            changes.push(Update::new(Bytes::new(), row, diff));
+            changes.push(Update {
+                key: Bytes::new(),
+                row,
+                diff,
+            });
         }
         all.retain(|_, count| *count != 0);
         for (_, mut changes) in by_key(changes) {
@@ -165,4 +169,33 @@ fn what_groups_tell_is_what_they_take() {
         });
     }
     assert_eq!(groups.held, Held::default());
+}
+
+/// Columns that tell rows apart behind what a query orders by are not written twice, unless what they sort by is not the row, or is ranked.
+#[test]
+fn an_order_ends_where_rows_sort_by_themselves() {
+    let by = |column: usize, descending: bool| Order {
+        column,
+        descending,
+        nulls_first: true,
+    };
+    let told = |order: &[Order], ranks: &[Rank]| {
+        let ranking = Ranking {
+            order: order.to_vec(),
+            ranks: ranks.to_vec(),
+            first: 4,
+            limit: None,
+        };
+        stated(&ranking, 4).len()
+    };
+    let completed = [by(2, true), by(1, false), by(0, false), by(3, false)];
+    assert_eq!(told(&completed, &[Rank::RowNumber]), 2);
+    assert_eq!(told(&completed[..3], &[Rank::RowNumber]), 2);
+    assert_eq!(told(&completed, &[Rank::RowNumber, Rank::Rank]), 4);
+    let rows = [0, 1, 2, 3].map(|it| by(it, false));
+    assert_eq!(told(&rows, &[Rank::RowNumber]), 0);
+    let others_first = [by(2, true), by(3, false), by(1, false)];
+    assert_eq!(told(&others_first, &[Rank::RowNumber]), 3);
+    let downwards = [by(2, true), by(0, true)];
+    assert_eq!(told(&downwards, &[Rank::RowNumber]), 2);
 }
