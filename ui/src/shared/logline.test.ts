@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { timeOf } from './logline';
+import type { LogRow } from '../api/wire';
+import { type LineColumn, lengthsOf, lineStyle, timeOf } from './logline';
 
 it('has the milliseconds of today, and the whole date of any other day', () => {
   const today = '2026-11-27';
@@ -11,4 +12,19 @@ it('has the milliseconds of today, and the whole date of any other day', () => {
   });
   expect(timeOf('2015-05-17T10:05:03Z', today)).toMatchObject({ date: '2015-05-17', time: '10:05:03' });
   expect(timeOf(null, today)).toMatchObject({ date: '', time: '–' });
+});
+
+it('gives columns the room that their values take', () => {
+  const column = (name: string, role: string) =>
+    ({ column: { name, role, type: 'text' }, width: null }) as unknown as LineColumn;
+  const columns = [column('method', 'key'), column('path', 'key'), column('referer', 'text')];
+  const row = (path: string) => ({ values: { method: 'GET', path, referer: null } }) as unknown as LogRow;
+  const lengths = lengthsOf(columns, [row(`/${'a'.repeat(29)}`), row(`/${'b'.repeat(49)}`)]);
+  expect(Object.fromEntries(lengths)).toEqual({ method: 3, path: 40, referer: 1 });
+  const style = lineStyle(columns, false, lengths) as Record<string, string>;
+  expect(style['--line']).toBe('152px minmax(48px, 3fr) minmax(112px, 40fr) minmax(56px, 1fr)');
+  // Before there are records, and of a column that somebody made as wide as it is.
+  const chosen = columns.map(it => (it.column.name === 'path' ? { ...it, width: 300 } : it));
+  const unknown = lineStyle(chosen, false, lengthsOf(chosen, [])) as Record<string, string>;
+  expect(unknown['--line']).toBe('152px minmax(112px, 1fr) 300px minmax(160px, 1fr)');
 });

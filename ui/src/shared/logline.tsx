@@ -2,7 +2,7 @@
  * One record as one line: its time, its level if records have one, and the columns that are shown, each by what it means.
  * Values can be clicked to keep or leave out their like.
  */
-import type { CSSProperties } from 'react';
+import { type CSSProperties, useRef } from 'react';
 import type { LogRow, Schemas } from '../api/wire';
 import {
   formatDateTime,
@@ -37,8 +37,28 @@ export const LEVEL_PX = 72;
 const NARROW_COLUMNS = 3;
 const RIGHT = new Set(['count', 'share', 'measure', 'duration', 'bytes', 'money', 'status', 'bin']);
 
+/** So many records tell how long the values of each column are. */
+const MEASURED = 48;
+/** A longer value takes no more room. */
+const MEASURED_LENGTH_MAX = 80;
+const CHARACTER_PX = 7.5;
+
+/** Characters of each column's values in some records, on average; none without records. */
+export type Lengths = ReadonlyMap<string, number>;
+
+export function lengthsOf(columns: readonly LineColumn[], rows: readonly LogRow[]): Lengths {
+  if (rows.length === 0) return new Map();
+  return new Map(
+    columns.map(({ column }) => {
+      const lengths = rows.map(row => shortOf(column, row.values[column.name]).length);
+      const sum = lengths.reduce((sum, it) => sum + Math.min(it, MEASURED_LENGTH_MAX), 0);
+      return [column.name, sum / rows.length];
+    }),
+  );
+}
+
 /** The least width of a column in pixels, and its share of what is left. */
-function widthOf(column: Column): [least: number, share: number] {
+function widthOf(column: Column, length: number | undefined): [least: number, share: number] {
   switch (column.role) {
     case 'status':
       return [Math.max(48, 8 * column.name.length), 0];
@@ -55,35 +75,67 @@ function widthOf(column: Column): [least: number, share: number] {
       return [Math.max(88, 8 * column.name.length), 0];
     case 'time':
       return [TIME_PX, 0];
-    case 'text':
-      return [160, 2];
-    default:
-      return [Math.max(112, 8 * column.name.length), 1];
+    default: {
+      const name = 8 * column.name.length;
+      const most = column.role === 'text' ? 160 : 112;
+      if (length === undefined) return [Math.max(most, name), 1];
+      return [Math.max(name, Math.min(most, Math.ceil(CHARACTER_PX * length))), Math.max(1, length)];
+    }
   }
 }
 
 /** Where the columns of all lines of a list stand; a heading has the same. */
-export function lineStyle(columns: readonly LineColumn[], hasLevel: boolean): CSSProperties {
+export function lineStyle(
+  columns: readonly LineColumn[],
+  hasLevel: boolean,
+  lengths: Lengths,
+): CSSProperties {
   const level = hasLevel ? [`${LEVEL_PX}px`] : [];
   const wide = columns.map(({ column, width }) => {
-    const [least, share] = widthOf(column);
+    const [least, share] = widthOf(column, lengths.get(column.name));
     if (width !== null) return `${width}px`;
     return share === 0 ? `${least}px` : `minmax(${least}px, ${share}fr)`;
   });
   const narrow = columns.slice(0, NARROW_COLUMNS).map(({ column }) => {
-    const [, share] = widthOf(column);
+    const [, share] = widthOf(column, lengths.get(column.name));
     return share === 0 ? 'minmax(28px, 64px)' : `minmax(40px, ${share}fr)`;
   });
   return {
     '--line': [`${TIME_PX}px`, ...level, ...wide].join(' '),
     '--line-narrow': ['58px', ...(hasLevel ? ['12px'] : []), ...narrow].join(' '),
-    '--line-least': `${leastOf(columns, hasLevel)}px`,
+    '--line-least': `${leastOf(columns, hasLevel, lengths)}px`,
   } as CSSProperties;
 }
 
+/** The style of the lines of a list, whose columns get the room that the values of its first records take. */
+export function useLineStyle(
+  columns: readonly LineColumn[],
+  hasLevel: boolean,
+  count: number,
+  read: (index: number) => LogRow | { note: string } | null,
+): CSSProperties {
+  const measured = useRef<{ of: string; rows: number; lengths: Lengths }>({
+    of: '',
+    rows: 0,
+    lengths: new Map(),
+  });
+  const of = columns
+    .map(({ column }) => column.name)
+    .sort()
+    .join();
+  const rows = Math.min(count, MEASURED);
+  // While a list fills its columns move a few times, and then no more.
+  if (measured.current.of !== of || (measured.current.rows < rows && 2 * measured.current.rows <= rows)) {
+    const all = Array.from({ length: rows }, (_, index) => read(index));
+    const records = all.filter((it): it is LogRow => it !== null && !('note' in it));
+    measured.current = { of, rows, lengths: lengthsOf(columns, records) };
+  }
+  return lineStyle(columns, hasLevel, measured.current.lengths);
+}
+
 /** Below this a list scrolls sideways. */
-export function leastOf(columns: readonly LineColumn[], hasLevel: boolean): number {
-  const widths = columns.map(({ column, width }) => width ?? widthOf(column)[0]);
+function leastOf(columns: readonly LineColumn[], hasLevel: boolean, lengths: Lengths): number {
+  const widths = columns.map(({ column, width }) => width ?? widthOf(column, lengths.get(column.name))[0]);
   const all = [TIME_PX, ...(hasLevel ? [LEVEL_PX] : []), ...widths];
   return all.reduce((sum, width) => sum + width + 12, 24);
 }

@@ -6,7 +6,7 @@ import { type RefObject, useEffect, useState } from 'react';
 import type { LogRow } from '../../api/wire';
 import { useKeys } from '../../shared/keys';
 import { useToday } from '../../shared/live';
-import { LINE_GRID, LogLine, lineStyle, type Pick } from '../../shared/logline';
+import { LINE_GRID, LogLine, type Pick, useLineStyle } from '../../shared/logline';
 import { useGo, useUrl } from '../../shared/nav';
 import { cn } from '../../shared/ui/cn';
 import { LineHead } from './LineHead';
@@ -52,6 +52,7 @@ export function VirtualLines({
     // The heading lies above them.
     scrollPaddingStart: ROW_PX,
   });
+  const style = useLineStyle(lines.columns, lines.hasLevel, count, read);
   const shown = rows.getVirtualItems();
   const last = shown.at(-1)?.index ?? 0;
   useEffect(() => {
@@ -82,7 +83,7 @@ export function VirtualLines({
       aria-label={label}
       tabIndex={0}
       className="h-full overflow-auto font-mono text-label [contain:strict]"
-      style={lineStyle(lines.columns, lines.hasLevel)}
+      style={style}
       onScroll={event => onScroll?.(event.currentTarget.scrollTop)}
       onKeyDown={event => {
         if (event.target !== event.currentTarget) return;

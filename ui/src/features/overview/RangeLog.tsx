@@ -4,7 +4,7 @@ import { answerOf, api } from '../../api/client';
 import type { LogRow } from '../../api/wire';
 import { useToday } from '../../shared/live';
 import { useLogColumns } from '../../shared/logcolumns';
-import { defaultLines, LINE_GRID, LogLine, lineStyle } from '../../shared/logline';
+import { defaultLines, LINE_GRID, LogLine, useLineStyle } from '../../shared/logline';
 import { useGo, useSpan } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { answerState } from '../../shared/state';
@@ -32,6 +32,7 @@ export function RangeLog() {
   const log = useLogColumns();
   const lines = log ? defaultLines(log) : [];
   const rows = (asked.data?.rows ?? []) as unknown as LogRow[];
+  const style = useLineStyle(lines, log?.has_level === true, rows.length, at => rows[at] ?? null);
   return (
     <Panel
       title="Newest records of the range"
@@ -45,10 +46,7 @@ export function RangeLog() {
         </Button>
       }
     >
-      <ol
-        className="px-3 pb-2 font-mono text-label"
-        style={{ height: LINES * 20 + 8, ...lineStyle(lines, log?.has_level === true) }}
-      >
+      <ol className="px-3 pb-2 font-mono text-label" style={{ height: LINES * 20 + 8, ...style }}>
         {rows.map(row => (
           <li key={row.id} className={cn(LINE_GRID, 'h-5')}>
             <LogLine row={row} columns={lines} hasLevel={log?.has_level === true} today={today} />

@@ -7,7 +7,7 @@ import type { LogRow } from '../../api/wire';
 import { formatNumber } from '../../shared/format';
 import { useFrozen, useLastFresh, useLive, useTail, useToday } from '../../shared/live';
 import { useLogColumns } from '../../shared/logcolumns';
-import { defaultLines, LINE_GRID, LogLine, lineStyle } from '../../shared/logline';
+import { defaultLines, LINE_GRID, LogLine, useLineStyle } from '../../shared/logline';
 import { useGo } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { panelState } from '../../shared/state';
@@ -29,6 +29,8 @@ export function TailStrip() {
   const held = useRef(newest);
   if (!frozen) held.current = newest;
   const { matched, dropped } = ring.counts;
+  const rows = held.current;
+  const style = useLineStyle(lines, log?.has_level === true, rows.length, at => rows[at] ?? null);
   return (
     <Panel
       title="Live log"
@@ -47,11 +49,8 @@ export function TailStrip() {
         </>
       }
     >
-      <ol
-        className="px-3 pb-2 font-mono text-label"
-        style={{ height: LINES * 20 + 8, ...lineStyle(lines, log?.has_level === true) }}
-      >
-        {held.current.map(row => (
+      <ol className="px-3 pb-2 font-mono text-label" style={{ height: LINES * 20 + 8, ...style }}>
+        {rows.map(row => (
           <li key={row.id} className={cn(LINE_GRID, 'h-5')}>
             <LogLine row={row} columns={lines} hasLevel={log?.has_level === true} today={today} />
           </li>
