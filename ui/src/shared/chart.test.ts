@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { unitInWords } from './chart';
 import { clockLabels, rangeOfValues, tickRoom, ticksOf, valueLabels } from './chartAxis';
 import { chooseZone } from './zone';
 
@@ -90,4 +91,9 @@ it.each([
   [[], []],
 ])('labels %j of an axis of values with %j', (ticks, labels) => {
   expect(valueLabels(ticks)).toEqual(labels);
+});
+
+it('says what values are in', () => {
+  const said = ['/s', '/min', '/h', '/5 min', 'MB/h', '%', 'ms', ''].map(unitInWords);
+  expect(said).toEqual(['per second', 'per minute', 'per hour', 'per 5 min', 'MB per hour', '%', 'ms', '']);
 });

@@ -86,10 +86,11 @@ export function ChartFigure({ legend, summary, table, children }: FigureProps) {
   );
 }
 
-function Legend({ times, series, band, ghostName = 'before', stacked, spans = [] }: ChartProps) {
+function Legend({ times, series, band, ghostName = 'before', stacked, spans = [], unit }: ChartProps) {
   const palette = usePalette();
   return (
     <>
+      {unit !== '' && <span data-unit>{unitInWords(unit)}</span>}
       {series.map(({ label, colour, kind, dashed }) => (
         <span key={label} className="inline-flex items-center gap-1">
           <svg width="14" height="8" aria-hidden="true">
@@ -150,6 +151,14 @@ export function SpanLegend({ spans, times }: { spans: readonly Span[]; times: re
       />
       incidents
     </span>
+  );
+}
+
+/** What the axis of values is in: `/s` is per second. */
+export function unitInWords(unit: string): string {
+  const per = { s: 'second', min: 'minute', h: 'hour', d: 'day' };
+  return unit.replace(/^(.*)\/(.+)$/, (_, of: string, time: string) =>
+    `${of} per ${per[time as keyof typeof per] ?? time}`.trim(),
   );
 }
 

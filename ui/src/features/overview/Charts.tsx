@@ -3,8 +3,8 @@
  */
 import { useMemo } from 'react';
 import type { Row } from '../../api/wire';
-import { Chart, type Series } from '../../shared/chart';
-import { formatAny, formatNumber } from '../../shared/format';
+import { Chart, type Series, unitInWords } from '../../shared/chart';
+import { formatAny, formatLength, formatNumber } from '../../shared/format';
 import { useFrozen, useLastFresh, useLive, useNow, useView } from '../../shared/live';
 import type { Span } from '../../shared/marked';
 import { useGo, useSpan } from '../../shared/nav';
@@ -350,7 +350,8 @@ function Figures({ columns, main, history, ghost, brush }: Drawn & { columns: re
   });
   const names = useMemo(() => columns.map(({ name }) => name), [columns]);
   const spans = useSpansOf(history, names);
-  const per = first?.adds_up ? ` in ${step} s` : '';
+  // What adds up is told of each step.
+  const per = first?.adds_up ? `/${formatLength(1000 * step).replace(/^1 /, '')}` : '';
   return (
     <Chart
       times={times}
@@ -358,10 +359,10 @@ function Figures({ columns, main, history, ghost, brush }: Drawn & { columns: re
       {...(ghost !== null && { ghostName: ghost.name })}
       {...(columns.length === 1 && { band })}
       spans={spans}
-      unit={first?.unit ?? ''}
+      unit={`${first?.unit ?? ''}${per}`}
       sync={SYNC}
       onRange={brush}
-      summary={`${columns.map(labelOf).join(', ')}${per}. Newest whole step: ${formatAny(series[0]?.values.at(-2) ?? null)}.`}
+      summary={`${columns.map(labelOf).join(', ')}${per === '' ? '' : ` ${unitInWords(per)}`}. Newest whole step: ${formatAny(series[0]?.values.at(-2) ?? null)}.`}
     />
   );
 }

@@ -86,9 +86,14 @@ function ViewPanel({ panel, view }: { panel: PagePanel; view: View }) {
       state={panelState(link, live === null ? null : live.rows.length, asOf, frozen)}
       empty="No rows yet."
       aside={
-        <Receipt view={view.name} label={view.name}>
-          receipt
-        </Receipt>
+        <>
+          <span title="The rows of the view as they are now, whatever range is chosen.">
+            ignores the range
+          </span>
+          <Receipt view={view.name} label={view.name}>
+            receipt
+          </Receipt>
+        </>
       }
     >
       {live !== null &&
