@@ -60,6 +60,8 @@ impl Reporter<'_> {
         let mut subject = self.subject.clone();
         subject.keep(|it| pinned.versions.contains_key(it));
         let range = self.whole(&subject, range, &pinned).await?;
+        let elsewhere = self.elsewhere(&subject, &range, &pinned).await?;
+        subject.notes.extend(elsewhere);
         let mut parts = subject.parts(name, &range);
         for section in parts.iter_mut().flat_map(|it| &mut it.sections) {
             self.fill(section, &pinned).await?;
@@ -120,12 +122,7 @@ impl Reporter<'_> {
         if range.from.is_some() && range.to.is_some() {
             return Ok(range);
         }
-        let Some(sql) = extent_sql(subject, &range) else {
-            return Ok(range);
-        };
-        let rows = self.rows("extent", &sql, pinned).await?;
-        let ends = rows.first().map(|it| (it[0].as_i64(), it[1].as_i64()));
-        if let Some((Some(first), Some(last))) = ends {
+        if let (Some(first), Some(last)) = self.extent(subject, &range, pinned).await? {
             range.from = range.from.or(Some(first));
             // The first whole second behind the last record.
             let behind = last.div_euclid(SECOND_US).checked_add(1);
@@ -133,6 +130,44 @@ impl Reporter<'_> {
             range.to = range.to.or(behind);
         }
         Ok(range)
+    }
+
+    /// Where the records are, if the range has none of them.
+    async fn elsewhere(
+        &self,
+        subject: &Subject,
+        range: &TimeRange,
+        pinned: &Pinned,
+    ) -> Result<Option<String>, Error> {
+        let (first, _) = self.extent(subject, range, pinned).await?;
+        if first.is_some() {
+            return Ok(None);
+        }
+        let all = TimeRange::all();
+        let extent = self.extent(subject, &all, pinned).await?;
+        let (Some(first), Some(last)) = extent else {
+            return Ok(None);
+        };
+        Ok(Some(format!(
+            "no records in this range: the first is of {}, the last of {}; the range `all` has them",
+            iso_of_micros(first),
+            iso_of_micros(last),
+        )))
+    }
+
+    /// The times of the first and the last record of a range.
+    async fn extent(
+        &self,
+        subject: &Subject,
+        range: &TimeRange,
+        pinned: &Pinned,
+    ) -> Result<(Option<i64>, Option<i64>), Error> {
+        let Some(sql) = extent_sql(subject, range) else {
+            return Ok((None, None));
+        };
+        let rows = self.rows("extent", &sql, pinned).await?;
+        let ends = rows.first().map(|it| (it[0].as_i64(), it[1].as_i64()));
+        Ok(ends.unwrap_or_default())
     }
 
     async fn fill(&self, section: &mut Section, pinned: &Pinned) -> Result<(), Error> {

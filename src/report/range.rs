@@ -29,6 +29,15 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
+    /// From the first record to the last.
+    pub fn all() -> TimeRange {
+        TimeRange {
+            text: "all".to_owned(),
+            from: None,
+            to: None,
+        }
+    }
+
     /// What a text says at a time.
     ///
     /// # Errors
@@ -41,7 +50,10 @@ impl TimeRange {
             to,
         };
         if typed == "all" || typed == "all data" {
-            return Ok(range(None, None));
+            return Ok(TimeRange {
+                text: text.trim().to_owned(),
+                ..TimeRange::all()
+            });
         }
         if let Some(length) = length_of(&typed)? {
             return checked(range(Some(now_us.saturating_sub(length)), Some(now_us)));

@@ -473,6 +473,12 @@ async fn a_report_is_of_one_commit_and_of_the_range_that_its_records_have() {
     assert_eq!(section(&nothing, "totals").rows[0]["visits"], json!(0));
     assert!(html(&nothing).contains("Nothing in this range"));
     assert!(text(&nothing, 80).contains("no rows"));
+    assert_eq!(before.notes, Vec::<String>::new());
+    let said = format!(
+        "no records in this range: the first is of {}, ",
+        iso_of_micros(first)
+    );
+    assert!(nothing.notes[0].starts_with(&said), "{:?}", nothing.notes);
 }
 
 #[tokio::test]
