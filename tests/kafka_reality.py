@@ -229,7 +229,7 @@ def poison_becomes_dead_letters_and_the_rest_goes_on(scene):
         pipeline.wait_value("SELECT count(*) FROM lake.dead_letters", 6)
         scene.cluster.send("poison", [event(3)])
         pipeline.wait_value(RECORDS, 5)
-        pipeline.wait_health("ok", "1 partitions, 0 records behind")
+        pipeline.wait_health("ok", "1 partition, 0 records behind")
         pipeline.stop()
     with connect() as connection:
         create_view(connection, replay(pipeline.lake / "dead_letters"), "letters")

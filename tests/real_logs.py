@@ -60,7 +60,7 @@ def run(binary, log, folder):
         pipeline.wait_value("SELECT count(*) FROM lake.dead_letters", dead)
         # Of the last minute, in which all of it was read.
         told = ["are not decoded"] if 0.05 <= dead / len(matches) else []
-        pipeline.wait_health("degraded" if told else "ok", "1 partitions, 0 bytes behind", *told)
+        pipeline.wait_health("degraded" if told else "ok", "1 partition, 0 bytes behind", *told)
         check_views(pipeline, records)
         pipeline.stop()
     check_tables(pipeline.lake, lines, matches)

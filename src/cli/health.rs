@@ -78,7 +78,8 @@ pub fn of_source(facts: &SourceFacts<'_>) -> (Health, String) {
     let (health, findings) = findings(facts);
     let mut texts: Vec<String> = findings.into_iter().map(|it| it.text).collect();
     if matches!(health, Health::Ok | Health::Degraded) {
-        texts.push(reading(status, facts.from_files));
+        let is_told = behind(facts.pace, facts.from_files).is_some();
+        texts.push(reading(status, facts.from_files, is_told));
     }
     (health, texts.join("; "))
 }
@@ -152,13 +153,16 @@ pub fn never_reached(name: &str, status: &source::Status) -> Option<String> {
     })
 }
 
-fn reading(status: &source::Status, from_files: bool) -> String {
+/// The partitions, and the lag unless it is told already.
+fn reading(status: &source::Status, from_files: bool, lag_is_told: bool) -> String {
     let unit = if from_files { "bytes" } else { "records" };
-    let mut text = format!(
-        "{} partitions, {} {unit} behind",
-        status.partitions.len(),
-        status.lag()
-    );
+    let mut text = match status.partitions.len() {
+        1 => "1 partition".to_owned(),
+        many => format!("{many} partitions"),
+    };
+    if !lag_is_told {
+        text += &format!(", {} {unit} behind", status.lag());
+    }
     let ends = status.partitions.values().map(|it| it.end_offset);
     let unknown = ends.filter(Option::is_none).count();
     if 0 < unknown {

@@ -103,7 +103,7 @@ fn a_source_that_is_read_is_ok() {
     let found = said(Pace::default(), &steady(1400, 3, 2), false);
     assert_eq!(
         found,
-        (Health::Ok, "1 partitions, 0 records behind".to_owned())
+        (Health::Ok, "1 partition, 0 records behind".to_owned())
     );
 }
 
@@ -122,7 +122,7 @@ fn shares_of_undecoded_and_late_records_are_told() {
         "31 % of records are late (310 of 1000 in the last minute)",
     );
     let few = said(Pace::default(), &steady(3, 3, 3), false);
-    check(few, Health::Ok, "1 partitions");
+    check(few, Health::Ok, "1 partition");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn what_is_unread_is_told_with_the_time_it_takes() {
     check(
         found,
         Health::Degraded,
-        "catching up: 720 MB behind, about 2 min left",
+        "catching up: 720 MB behind, about 2 min left; 1 partition",
     );
     let found = said(pace(720_000_000, 0.0, None), &steady(0, 0, 0), true);
     check(
@@ -148,13 +148,20 @@ fn what_is_unread_is_told_with_the_time_it_takes() {
     check(
         found,
         Health::Degraded,
-        "90 thousand records behind, and not catching up",
+        "90 thousand records behind, and not catching up; 1 partition",
     );
+    // The lag is told once.
+    for found in [
+        said(pace(720_000_000, 6e6, Some(118.0)), &steady(0, 0, 0), true),
+        said(pace(720_000_000, 0.0, None), &steady(0, 0, 0), true),
+    ] {
+        assert_eq!(found.1.matches("behind").count(), 1, "{}", found.1);
+    }
     for little in [pace(900, 1000.0, None), pace(90_000, 20_000.0, Some(8.0))] {
         check(
             said(little, &steady(0, 0, 0), false),
             Health::Ok,
-            "1 partitions",
+            "1 partition",
         );
     }
 }
@@ -171,12 +178,12 @@ fn silence_is_told_where_records_came_steadily() {
     check(
         said(Pace::default(), &quiet(40.0, 0.1), false),
         Health::Ok,
-        "1 partitions",
+        "1 partition",
     );
     check(
         said(Pace::default(), &quiet(20.0, 24.0), false),
         Health::Ok,
-        "1 partitions",
+        "1 partition",
     );
     let backlog = of_source(&SourceFacts {
         status: &status(),
@@ -188,7 +195,7 @@ fn silence_is_told_where_records_came_steadily() {
         records: 0,
         undecoded: 0,
     });
-    check(backlog, Health::Ok, "1 partitions");
+    check(backlog, Health::Ok, "1 partition");
 }
 
 #[test]
@@ -231,7 +238,7 @@ fn a_clock_ahead_is_told_for_a_minute() {
     check(
         said(Pace::default(), &ahead(900_000), false),
         Health::Ok,
-        "1 partitions",
+        "1 partition",
     );
 }
 
