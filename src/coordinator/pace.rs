@@ -5,10 +5,8 @@ use crate::lake::{Manifest, TableState};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
-/// What is said is about so long.
+/// What is said is about so long; a day's worth of less is a guess.
 const SPAN_MS: u64 = 3_600_000;
-/// A rate of less than this is a guess.
-const TOLD_FROM_MS: u64 = 60_000;
 const DAY_MS: u64 = 86_400_000;
 
 /// Files of a table, and how their number goes on.
@@ -18,7 +16,7 @@ pub struct TableFiles {
     pub small: u64,
     /// Files that the next commits replace.
     pub open: u64,
-    /// Files that the commits of a day write, at the pace of the last hour; none before a minute has passed.
+    /// Files that the commits of a day write, at the pace of the last hour; none before an hour has passed.
     pub written_per_day: Option<u64>,
     /// By how many a day's commits change the number of files that readers see.
     pub growth_per_day: Option<i64>,
@@ -70,13 +68,12 @@ impl Pace {
         now_ms: u64,
     ) -> BTreeMap<String, TableFiles> {
         let began_ms = self.began_ms.unwrap_or(now_ms);
-        let span_ms = now_ms.saturating_sub(began_ms).min(SPAN_MS);
-        let is_told = TOLD_FROM_MS <= span_ms;
+        let is_told = SPAN_MS <= now_ms.saturating_sub(began_ms);
         let told = |(name, state): (&String, &TableState)| {
             let steps = self.steps.get(name).into_iter().flatten();
             let (added, removed) =
                 steps.fold((0, 0), |sum, it| (sum.0 + it.added, sum.1 + it.removed));
-            let per_day = |it: u64| it.saturating_mul(DAY_MS) / span_ms.max(1);
+            let per_day = |it: u64| it.saturating_mul(DAY_MS / SPAN_MS);
             let signed = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
             let files = TableFiles {
                 small: state.small_files.len() as u64,
@@ -120,12 +117,17 @@ mod tests {
         };
         commit(&mut pace, 1, 1_000_000);
         let told = |pace: &Pace, now_ms| pace.told(&tables, now_ms)["t"].clone();
-        assert_eq!(told(&pace, 1_059_000).written_per_day, None, "too early");
         commit(&mut pace, 2, 1_060_000);
-        let files = told(&pace, 1_060_000);
+        let files = told(&pace, 1_000_000 + SPAN_MS - 1);
         assert_eq!(
             (files.written_per_day, files.growth_per_day),
-            (Some(5760), Some(2880))
+            (None, None),
+            "too early"
+        );
+        let files = told(&pace, 1_000_000 + SPAN_MS);
+        assert_eq!(
+            (files.written_per_day, files.growth_per_day),
+            (Some(96), Some(48))
         );
         // What is older than an hour says nothing of now.
         commit(&mut pace, 3, 1_000_000 + 2 * SPAN_MS);

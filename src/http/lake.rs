@@ -99,7 +99,7 @@ pub struct LakeTableState {
     /// Files of less than 8 MiB that may be put together, and files that the next commits replace; null in a process that does not commit.
     pub small_files: Option<u64>,
     pub open_files: Option<u64>,
-    /// Files that the commits of a day write, at the pace of the last hour; null before a minute has passed.
+    /// Files that the commits of a day write, at the pace of the last hour; null before an hour has passed.
     pub files_written_per_day: Option<u64>,
     /// By how many a day's commits change the number of files that readers see.
     pub files_growth_per_day: Option<i64>,

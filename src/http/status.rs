@@ -151,7 +151,7 @@ pub struct CommittedFiles {
     pub small: u64,
     /// Files that the next commits replace.
     pub open: u64,
-    /// Files that the commits of a day write, at the pace of the last hour; null before a minute has passed.
+    /// Files that the commits of a day write, at the pace of the last hour; null before an hour has passed.
     pub written_per_day: Option<u64>,
     /// By how many a day's commits change the number of files that readers see.
     pub growth_per_day: Option<i64>,

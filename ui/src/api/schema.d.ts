@@ -3852,7 +3852,7 @@ export interface components {
       open: number;
       /**
        * Format: uint64
-       * @description Files that the commits of a day write, at the pace of the last hour; null before a minute has passed.
+       * @description Files that the commits of a day write, at the pace of the last hour; null before an hour has passed.
        */
       written_per_day?: number | null;
       /**
@@ -4219,7 +4219,7 @@ export interface components {
       open_files?: number | null;
       /**
        * Format: uint64
-       * @description Files that the commits of a day write, at the pace of the last hour; null before a minute has passed.
+       * @description Files that the commits of a day write, at the pace of the last hour; null before an hour has passed.
        */
       files_written_per_day?: number | null;
       /**

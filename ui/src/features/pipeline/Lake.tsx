@@ -91,7 +91,7 @@ export function Lake() {
         className="shrink-0"
         state={state}
         empty=""
-        aside={data && 'files a day by the last hour'}
+        aside={data && 'files a day by the last hour, once there is one'}
       >
         {data && <Tables tables={data.tables} onOptimize={table => setOpen({ what: 'optimize', table })} />}
       </Panel>
