@@ -245,8 +245,10 @@ struct Beginning {
 /// # Errors
 /// If the cluster does not come together, the lake cannot be claimed, its state not be read, or a source not be opened.
 pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline, Error> {
-    let store = Store::open(&options.lake)?;
     let places = options.inputs.places(dataflow.source_options())?;
+    // Before the lake is claimed: a mistyped path leaves nothing behind.
+    places.values().try_for_each(Place::check)?;
+    let store = Store::open(&options.lake)?;
     let settings = settings(&dataflow, options);
     let span = Span::root("start");
     let step = span.child("claim");

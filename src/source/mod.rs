@@ -115,7 +115,7 @@ pub enum Trouble {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(
-        "there is no input folder {path:?}, which would be {}; make it, name another with --input, or start where it is",
+        "there is no input {path:?}, which would be {}; make it, name another with --input, or start where it is",
         .absolute.display()
     )]
     NoFolder { path: String, absolute: PathBuf },

@@ -106,6 +106,17 @@ impl Place {
         }
     }
 
+    /// Checks what can be checked without a connection: that the folder of files can be read.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn check(&self) -> Result<(), Error> {
+        match self {
+            Place::Files(location) => location.check(),
+            Place::Topic(_) | Place::Delta(_) | Place::Http => Ok(()),
+        }
+    }
+
     /// The topic, if it is one.
     pub fn topic(&self) -> Option<&str> {
         match self {

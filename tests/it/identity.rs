@@ -229,6 +229,22 @@ fn a_first_start_killed_at_once_leaves_nothing_in_the_way() {
 }
 
 #[test]
+fn a_start_without_its_input_leaves_no_lake() {
+    let place = Place::new();
+    runtime().block_on(async {
+        let options = coordinator::Options {
+            inputs: place.path().join("mistyped").into(),
+            ..options(&place)
+        };
+        let flow = dataflow(&place, "a", TEXT).await;
+        let refused = coordinator::start(flow, &options).await.err().unwrap();
+        let refused = refused.to_string();
+        assert!(refused.contains("there is no input"), "{refused}");
+        assert!(!place.lake().exists());
+    });
+}
+
+#[test]
 fn a_lake_that_lost_what_is_beside_its_tables_is_refused() {
     runtime().block_on(async {
         let (place, _) = lake(TEXT).await;

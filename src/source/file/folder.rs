@@ -182,13 +182,7 @@ impl Folder {
         stored: &Offsets,
         former: impl Iterator<Item = (Partition, &'a str)>,
     ) -> Result<Arc<Self>, Error> {
-        std::fs::read_dir(location.folder()).map_err(|source| {
-            let path = location.folder().display().to_string();
-            match (source.kind(), std::path::absolute(location.folder())) {
-                (std::io::ErrorKind::NotFound, Ok(absolute)) => Error::NoFolder { path, absolute },
-                _ => Error::Folder { path, source },
-            }
-        })?;
+        location.check()?;
         let mut known = Known::default();
         for (partition, origin) in former {
             if let Some(origin) = Origin::parse(origin) {

@@ -1,5 +1,6 @@
 //! Which files a source is made of.
 
+use crate::source::Error;
 use glob::Pattern;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -71,6 +72,21 @@ impl Location {
 
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Checks that the files can be listed; there need not be any.
+    ///
+    /// # Errors
+    /// If the folder is not there or cannot be read.
+    pub fn check(&self) -> Result<(), Error> {
+        let Err(source) = std::fs::read_dir(&self.folder) else {
+            return Ok(());
+        };
+        let path = self.folder.display().to_string();
+        match (source.kind(), std::path::absolute(&self.folder)) {
+            (std::io::ErrorKind::NotFound, Ok(absolute)) => Err(Error::NoFolder { path, absolute }),
+            _ => Err(Error::Folder { path, source }),
+        }
     }
 
     /// How many files there are now.
