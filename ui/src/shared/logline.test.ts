@@ -20,7 +20,11 @@ it('gives columns the room that their values take', () => {
   const columns = [column('method', 'key'), column('path', 'key'), column('referer', 'text')];
   const row = (path: string) => ({ values: { method: 'GET', path, referer: null } }) as unknown as LogRow;
   const lengths = lengthsOf(columns, [row(`/${'a'.repeat(29)}`), row(`/${'b'.repeat(49)}`)]);
-  expect(Object.fromEntries(lengths)).toEqual({ method: 3, path: 40, referer: 1 });
+  expect(Object.fromEntries(lengths)).toEqual({
+    method: { mean: 3, longest: 3 },
+    path: { mean: 40, longest: 50 },
+    referer: { mean: 1, longest: 1 },
+  });
   const style = lineStyle(columns, false, lengths) as Record<string, string>;
   expect(style['--line']).toBe('152px minmax(48px, 3fr) minmax(112px, 40fr) minmax(56px, 1fr)');
   // Before there are records, and of a column that somebody made as wide as it is.

@@ -43,22 +43,26 @@ const MEASURED = 48;
 const MEASURED_LENGTH_MAX = 80;
 const CHARACTER_PX = 7.5;
 
-/** Characters of each column's values in some records, on average; none without records. */
-export type Lengths = ReadonlyMap<string, number>;
+/** How many characters the values of each column have in some records; nothing without records. */
+export type Lengths = ReadonlyMap<string, { mean: number; longest: number }>;
 
 export function lengthsOf(columns: readonly LineColumn[], rows: readonly LogRow[]): Lengths {
   if (rows.length === 0) return new Map();
   return new Map(
     columns.map(({ column }) => {
-      const lengths = rows.map(row => shortOf(column, row.values[column.name]).length);
-      const sum = lengths.reduce((sum, it) => sum + Math.min(it, MEASURED_LENGTH_MAX), 0);
-      return [column.name, sum / rows.length];
+      const texts = rows.map(row => shortOf(column, row.values[column.name]));
+      const lengths = texts.map(it => Math.min(it.length, MEASURED_LENGTH_MAX));
+      const sum = lengths.reduce((sum, it) => sum + it, 0);
+      return [column.name, { mean: sum / rows.length, longest: Math.max(...lengths) }];
     }),
   );
 }
 
 /** The least width of a column in pixels, and its share of what is left. */
-function widthOf(column: Column, length: number | undefined): [least: number, share: number] {
+function widthOf(
+  column: Column,
+  length: { mean: number; longest: number } | undefined,
+): [least: number, share: number] {
   switch (column.role) {
     case 'status':
       return [Math.max(48, 8 * column.name.length), 0];
@@ -79,7 +83,8 @@ function widthOf(column: Column, length: number | undefined): [least: number, sh
       const name = 8 * column.name.length;
       const most = column.role === 'text' ? 160 : 112;
       if (length === undefined) return [Math.max(most, name), 1];
-      return [Math.max(name, Math.min(most, Math.ceil(CHARACTER_PX * length))), Math.max(1, length)];
+      const needed = Math.min(most, Math.ceil(CHARACTER_PX * length.longest));
+      return [Math.max(name, needed), Math.max(1, length.mean)];
     }
   }
 }
