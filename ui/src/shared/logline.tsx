@@ -102,8 +102,8 @@ export function lineStyle(
     return share === 0 ? `${least}px` : `minmax(${least}px, ${share}fr)`;
   });
   const narrow = columns.slice(0, NARROW_COLUMNS).map(({ column }) => {
-    const [, share] = widthOf(column, lengths.get(column.name));
-    return share === 0 ? 'minmax(28px, 64px)' : `minmax(40px, ${share}fr)`;
+    const [least, share] = widthOf(column, lengths.get(column.name));
+    return share === 0 ? 'minmax(28px, 64px)' : `minmax(${Math.min(64, least)}px, ${share}fr)`;
   });
   return {
     '--line': [`${TIME_PX}px`, ...level, ...wide].join(' '),
