@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::lake::{Manifest, Store, TableEntry};
-use crate::model::{Epoch, Random, iso_of_micros};
+use crate::model::{Epoch, Random, Row, Value, iso_of_micros, rows_of_batch};
 use crate::plan::Dataflow;
 use crate::sql::plan_text;
 use crate::sql::query::{Lake, Limits, Queries};
@@ -479,6 +479,24 @@ async fn a_report_is_of_one_commit_and_of_the_range_that_its_records_have() {
         iso_of_micros(first)
     );
     assert!(nothing.notes[0].starts_with(&said), "{:?}", nothing.notes);
+}
+
+/// A commit writes the logs of its tables one after the other.
+#[tokio::test]
+async fn stored_tables_of_one_query_are_of_one_commit() {
+    let place = place(&visits(200), &["seen", "alerts"]).await;
+    write(&place.folder, "seen", batch_of(&visits(50))).await;
+    let asked = async |sql: &str| {
+        let answer = place.queries.run(sql, None).await.unwrap();
+        let rows: Vec<Row> = answer.batches.iter().flat_map(rows_of_batch).collect();
+        rows[0].0.iter().map(Value::as_i64).collect::<Vec<_>>()
+    };
+    let newest = asked("SELECT count(*) FROM lake.seen").await;
+    assert_eq!(newest, [Some(250)]);
+    let together = asked(
+        "SELECT (SELECT count(*) FROM lake.seen) AS a, (SELECT count(*) FROM lake.alerts) AS b, (SELECT count(*) FROM seen) AS c",
+    );
+    assert_eq!(together.await, [Some(200), Some(3), Some(200)]);
 }
 
 #[tokio::test]

@@ -1,13 +1,14 @@
 //! Text to rows, inside a query process.
 //!
-//! Only the relations a statement names are resolved. The rows of live views come from the server, all of one epoch; stored tables are
-//! read from the lake at their newest version.
+//! Only the relations a statement names are resolved. The rows of live views come from the server, all of one epoch; a stored table is
+//! read from the lake at its newest version, several at those of one commit.
 //!
 //! Names: a bare name is the live view, else a plain view of the dataflow, else a table of the lake;
 //! `lake.name` (or `delta_lake.name`) is what the lake stores under that name.
 
 use super::error::QueryError;
 use super::lake::Lake;
+use super::pinned::Pinned;
 use super::process::{ProcessLimits, is_about_memory};
 use super::protocol::{Catalog, ColumnMeaning, Frame, FromProcess, RowsIn, RowsOut, ToProcess};
 use super::question::{Question, of_plain_view};
@@ -314,7 +315,17 @@ impl Answering<'_> {
         if !needed.stored.is_empty() {
             let address = catalog.lake.as_deref().unwrap_or_default();
             let store = Store::open_existing(address).map_err(QueryError::failed)?;
-            let lake = Lake::new(store, Vec::new()).at(catalog.versions.clone());
+            let mut versions = catalog.versions.clone();
+            let names = needed.stored.iter().map(|it| it.1.as_str());
+            let names: BTreeSet<&str> = names.filter(|it| !versions.contains_key(*it)).collect();
+            // Tables that are read together are of one commit, and so is one that is read under two names.
+            if 1 < needed.stored.len() && !names.is_empty() {
+                let newest = Pinned::newest(&store, &names).await;
+                let newest = newest.map_err(QueryError::failed)?;
+                let wanted = newest.versions.into_iter();
+                versions.extend(wanted.filter(|it| !catalog.versions.contains_key(&it.0)));
+            }
+            let lake = Lake::new(store, Vec::new()).at(versions);
             for (schema, name) in &needed.stored {
                 let provider = lake.provider(name).await.map_err(QueryError::failed)?;
                 let reference = match schema {

@@ -26,6 +26,28 @@ pub enum NotPinned {
 }
 
 impl Pinned {
+    /// Of each dataflow of a lake the newest commit of which these tables can be read.
+    ///
+    /// # Errors
+    /// If the lake cannot be read, or no longer knows the commit.
+    pub async fn newest(store: &Store, tables: &BTreeSet<&str>) -> Result<Pinned, NotPinned> {
+        let mut pinned = Pinned::default();
+        for newest in store.newest_manifests().await? {
+            if let Some(manifest) = readable(store, newest, tables).await? {
+                pinned.epoch = pinned.epoch.max(Some(manifest.epoch));
+                pinned.take(&manifest);
+            }
+        }
+        Ok(pinned)
+    }
+
+    /// The versions of the tables of a commit.
+    fn take(&mut self, manifest: &Manifest) {
+        let tables = manifest.tables.iter();
+        let versions = tables.map(|(name, it)| (name.clone(), it.version));
+        self.versions.extend(versions);
+    }
+
     /// Of each dataflow of a lake the newest commit, or the newest that is not behind an epoch.
     ///
     /// # Errors
@@ -48,10 +70,7 @@ impl Pinned {
                 .into_iter()
                 .filter(|it| !manifest.tables.contains_key(it));
             pinned.later.extend(later);
-            let tables = manifest.tables.iter();
-            pinned
-                .versions
-                .extend(tables.map(|(name, it)| (name.clone(), it.version)));
+            pinned.take(&manifest);
         }
         Ok(pinned)
     }
@@ -74,19 +93,30 @@ pub async fn commit_of(
     let unknown = || NotPinned::Unknown {
         dataflow: dataflow.to_owned(),
     };
-    let mut manifest = match as_of {
+    let manifest = match as_of {
         None => newest,
         Some(epoch) => {
             let found = at_or_before(store, newest, epoch).await?;
             found.ok_or_else(unknown)?
         }
     };
+    readable(store, manifest, tables).await
+}
+
+/// A commit, or the newest before it of which these tables can be read. Nothing if that has no tables.
+async fn readable(
+    store: &Store,
+    mut manifest: Manifest,
+    tables: &BTreeSet<&str>,
+) -> Result<Option<Manifest>, NotPinned> {
     while !is_told(store, &manifest, tables).await? {
         let Some(number) = manifest.number.checked_sub(1) else {
             return Ok(None);
         };
-        let before = store.manifest(dataflow, number).await?;
-        manifest = before.ok_or_else(unknown)?;
+        let before = store.manifest(&manifest.dataflow, number).await?;
+        manifest = before.ok_or(NotPinned::Unknown {
+            dataflow: manifest.dataflow,
+        })?;
     }
     Ok(Some(manifest).filter(|it| !it.tables.is_empty()))
 }
