@@ -8,12 +8,13 @@ use crate::plan::{
     Dataflow, LATE_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN, SESSION_END, SESSION_START,
 };
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, Result};
+use datafusion::common::{Column, DFSchema, Result};
 use datafusion::execution::SessionState;
+use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, Sort, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    Aggregate, Distinct, Expr, LogicalPlan, Sort as SortedRows, TableScan, Window,
+    Aggregate, Distinct, Expr, ExprSchemable, LogicalPlan, Sort as SortedRows, TableScan, Window,
     WindowFrameUnits, WindowFunctionDefinition,
 };
 use datafusion::optimizer::OptimizerRule;
@@ -59,7 +60,7 @@ pub fn definite(
     dataflow: &Dataflow,
     state: &SessionState,
 ) -> Result<LogicalPlan> {
-    let mut plan = with_first_rows_of_groups(plan, state)?;
+    let mut plan = with_nested_extremes(with_first_rows_of_groups(plan, state)?)?;
     let written = match own {
         OwnOrder::Completed => None,
         OwnOrder::AsWritten => first_sort(&mut plan).map(|it| it.expr.clone()),
@@ -100,7 +101,7 @@ pub fn definite(
 /// # Errors
 /// If a node cannot be made anew.
 pub fn as_in_views(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
-    let plan = with_first_rows_of_groups(plan, state)?;
+    let plan = with_nested_extremes(with_first_rows_of_groups(plan, state)?)?;
     let changed = plan.transform_up_with_subqueries(|node| {
         Ok(match node {
             LogicalPlan::Window(it) => Transformed::yes(window(it, ties_of_rows)?),
@@ -127,6 +128,52 @@ fn with_first_rows_of_groups(plan: LogicalPlan, state: &SessionState) -> Result<
         other => Ok(Transformed::no(other)),
     })?;
     Ok(plan.data)
+}
+
+/// The same query with `max` and `min` of lists and structs as the first of their values in descending and in ascending order. In both a NULL
+/// within a value is above all others, as Postgres and DuckDB have it.
+fn with_nested_extremes(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let plan = plan.transform_up_with_subqueries(|node| {
+        let LogicalPlan::Aggregate(it) = node else {
+            return Ok(Transformed::no(node));
+        };
+        let schema = it.input.schema();
+        let exprs = it.aggr_expr.iter();
+        let exprs = exprs.map(|expr| named(expr, |it| nested_extreme(it, schema)));
+        let exprs = exprs.collect::<Result<Vec<_>>>()?;
+        if exprs == it.aggr_expr {
+            return Ok(Transformed::no(LogicalPlan::Aggregate(it)));
+        }
+        let aggregate = Aggregate::try_new(it.input, it.group_expr, exprs)?;
+        Ok(Transformed::yes(LogicalPlan::Aggregate(aggregate)))
+    })?;
+    Ok(plan.data)
+}
+
+fn nested_extreme(expr: Expr, schema: &DFSchema) -> Expr {
+    let Expr::AggregateFunction(AggregateFunction { func, mut params }) = expr else {
+        return expr;
+    };
+    let is_max = func.name() == "max";
+    let nested = match params.args.as_slice() {
+        [value] if is_max || func.name() == "min" => {
+            let is_nested = value.get_type(schema).is_ok_and(|it| it.is_nested());
+            is_nested.then(|| value.clone())
+        }
+        _ => None,
+    };
+    let Some(value) = nested else {
+        return Expr::AggregateFunction(AggregateFunction { func, params });
+    };
+    params.order_by = vec![value.clone().sort(!is_max, is_max)];
+    let is_given = Box::new(value.is_not_null());
+    params.filter = Some(match params.filter.take() {
+        Some(also) => Box::new(is_given.and(*also)),
+        None => is_given,
+    });
+    params.distinct = false;
+    let func = first_value_udaf();
+    Expr::AggregateFunction(AggregateFunction { func, params })
 }
 
 fn window(it: Window, ties: impl Fn(&LogicalPlan) -> Vec<Expr>) -> Result<LogicalPlan> {

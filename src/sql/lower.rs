@@ -949,12 +949,6 @@ fn aggregate(expr: &Expr, field: &Field, exprs: &mut Vec<Expr>) -> Result<Aggreg
         }
         ("sum", _) => Function::Sum,
         ("avg", _) => Function::Avg,
-        // A NULL within has a place of its own in every system's order.
-        ("min" | "max", _) if field.data_type().is_nested() => {
-            return Err(format!(
-                "{name} of arrays and structs is not maintained; take {name} of a single value in them"
-            ));
-        }
         ("min", _) => Function::Min,
         ("max", _) => Function::Max,
         ("stddev", _) => Function::Stddev { sample: true },

@@ -277,19 +277,6 @@ fn types_that_fit_are_carried() {
 }
 
 #[test]
-fn the_order_of_arrays_is_not_asked_for() {
-    for view in [
-        "SELECT k, max(make_array(j)) AS m FROM raw GROUP BY k",
-        "SELECT min(named_struct('j', j)) AS m FROM raw",
-    ] {
-        let error = planned(view)
-            .err()
-            .unwrap_or_else(|| panic!("{view} was let through"));
-        assert!(error.contains("of a single value in them"), "{error}");
-    }
-}
-
-#[test]
 fn types_that_do_not_fit_are_refused_with_advice() {
     for (expression, advice) in [
         ("CAST(j AS DECIMAL(50, 2))", "CAST it to DECIMAL(38, 10)"),
