@@ -610,6 +610,11 @@ fn by_another(name: &str, args: &[Expr], call: &Function) -> Result<String, Stri
         FunctionArguments::List(list) => list.clauses.is_empty(),
         _ => false,
     };
+/// Whether a function is one of them.
+pub(super) fn is_by_another(name: &str) -> bool {
+    BY_ANOTHER.contains(&name.to_lowercase().as_str())
+}
+
     let plain = match call.over.is_none() && call.within_group.is_empty() && changes_nothing {
         true => of_aggregate(name, args, call.filter.as_deref()),
         false => None,

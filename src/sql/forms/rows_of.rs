@@ -1,6 +1,6 @@
 //! Which rows a SELECT is of: `DISTINCT ON` by numbers and in any order, `GROUP BY (a, b)`, and lists in SELECT that are rows.
 
-use super::{macros, unnest};
+use super::{calls, macros, unnest};
 use crate::sql::constant_rows::ROW_FUNCTIONS;
 use crate::sql::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
@@ -210,7 +210,7 @@ pub fn is_row(call: &Function) -> bool {
 /// # Errors
 /// If an argument is not to be walked through.
 pub fn in_aggregate(call: &mut Function) -> Result<(), String> {
-    let is_aggregate = matches!(call.name.0.as_slice(), [one] if one.as_ident().is_some_and(|it| macros::is_aggregate(&it.value)));
+    let is_aggregate = matches!(call.name.0.as_slice(), [one] if one.as_ident().is_some_and(|it| macros::is_aggregate(&it.value) || calls::is_by_another(&it.value)));
     if !is_aggregate || call.over.is_some() {
         return Ok(());
     }

@@ -201,6 +201,10 @@ fn forms_of_others_have_one_form() {
             "SELECT x, n FROM (SELECT *, unnest(json_elements_of(json_get(t.j, 'items'))) AS x, unnest(generate_series(1, CAST(cardinality(json_elements_of(json_get(t.j, 'items'))) AS BIGINT))) AS n FROM t) AS t",
         ),
         (
+            "SELECT max_by(ROW(a, b), c) AS x, ARG_MIN(ROW(a, b), ROW(c)) AS y FROM t",
+            "SELECT first_value(struct(a, b) ORDER BY c DESC NULLS LAST) FILTER (WHERE (c) IS NOT NULL) AS x, first_value(struct(a, b) ORDER BY struct(c) ASC NULLS LAST) FILTER (WHERE (struct(c)) IS NOT NULL) AS y FROM t",
+        ),
+        (
             "WITH b AS (SELECT * FROM t) SELECT x.a, HOP_ROWTIME(x.p, INTERVAL '1' HOUR, INTERVAL '2' HOUR) AS r FROM (SELECT *, at AS p FROM b) AS x GROUP BY x.a, HOP(x.p, INTERVAL '1' HOUR, INTERVAL '2' HOUR)",
             "WITH b AS (SELECT * FROM t), __windowed1 AS (SELECT *, at AS p FROM b) SELECT x.a, (window_end - INTERVAL '1 millisecond') AS r FROM hop(__windowed1, p, INTERVAL '1' HOUR, INTERVAL '2' HOUR) AS x GROUP BY x.a, window_start, window_end",
         ),
