@@ -201,6 +201,10 @@ fn forms_of_others_have_one_form() {
             "SELECT x, n FROM (SELECT *, unnest(json_elements_of(json_get(t.j, 'items'))) AS x, unnest(generate_series(1, CAST(cardinality(json_elements_of(json_get(t.j, 'items'))) AS BIGINT))) AS n FROM t) AS t",
         ),
         (
+            "SELECT e.x, n FROM UNNEST(ARRAY['a', 'b']) WITH ORDINALITY AS e(x, n)",
+            "SELECT e.x, n FROM (SELECT unnest(ARRAY['a', 'b']) AS x, unnest(generate_series(1, CAST(cardinality(ARRAY['a', 'b']) AS BIGINT))) AS n) AS e",
+        ),
+        (
             "SELECT max_by(ROW(a, b), c) AS x, ARG_MIN(ROW(a, b), ROW(c)) AS y FROM t",
             "SELECT first_value(struct(a, b) ORDER BY c DESC NULLS LAST) FILTER (WHERE (c) IS NOT NULL) AS x, first_value(struct(a, b) ORDER BY struct(c) ASC NULLS LAST) FILTER (WHERE (struct(c)) IS NOT NULL) AS y FROM t",
         ),

@@ -470,12 +470,21 @@ pub(super) fn lists(name: &str, args: &[FunctionArg]) -> Option<Vec<String>> {
     Some(vec![format!("{name}({})", written.join(", "))])
 }
 
-/// `FROM jsonb_array_elements(json) AS e(x)`, with no relation beside it that the JSON is of, as a sub-query.
+/// `FROM jsonb_array_elements(json) AS e(x)` and `FROM UNNEST(ARRAY[1, 2]) WITH ORDINALITY AS e(x, n)`, with no relation beside them that they are of,
+/// as a sub-query.
 ///
 /// # Errors
 /// If the sub-query cannot be made.
 pub fn alone(factor: &mut TableFactor) -> Result<(), String> {
     let (name, args, alias) = match &*factor {
+        TableFactor::UNNEST {
+            alias,
+            with_ordinality: true,
+            ..
+        } => {
+            let alias = alias.as_ref().map(|it| it.name.clone());
+            return elements_in_order(factor, alias);
+        }
         TableFactor::Table {
             name,
             alias,
@@ -499,6 +508,28 @@ pub fn alone(factor: &mut TableFactor) -> Result<(), String> {
         None => format!("AS {name}"),
     };
     let text = format!("SELECT 1 FROM (SELECT {}) {alias}", columns.join(", "));
+    if let SetExpr::Select(made) = *syntax::parse_query(&text)?.body
+        && let Some(made) = made.from.into_iter().next()
+    {
+        *factor = made.relation;
+    }
+    Ok(())
+}
+
+/// Constant lists with the numbers of their elements.
+fn elements_in_order(factor: &mut TableFactor, alias: Option<Ident>) -> Result<(), String> {
+    let Some(lists) = Lists::of(factor) else {
+        return Ok(());
+    };
+    let mut columns = Columns(false);
+    for it in &lists.arrays {
+        walk::expression(&mut syntax::parse_expression(it)?, &mut columns)?;
+    }
+    if columns.0 {
+        return Ok(());
+    }
+    let alias = alias.unwrap_or_else(|| Ident::new("unnest"));
+    let text = format!("SELECT 1 FROM (SELECT {}) AS {alias}", lists.elements());
     if let SetExpr::Select(made) = *syntax::parse_query(&text)?.body
         && let Some(made) = made.from.into_iter().next()
     {
