@@ -22,6 +22,7 @@ mod intervals;
 mod json;
 mod lists;
 mod macros;
+mod matches;
 mod named_arguments;
 mod named_windows;
 mod names;
@@ -237,7 +238,11 @@ impl VisitorMut for Forms {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
         powers::bind_minus(expr);
-        match ages::compared(expr).map(|it| syntax::parse_expression(&it)) {
+        let form = match matches::as_elements(expr) {
+            Ok(elements) => elements.or_else(|| ages::compared(expr)),
+            Err(reason) => return ControlFlow::Break(reason),
+        };
+        match form.map(|it| syntax::parse_expression(&it)) {
             None => ControlFlow::Continue(()),
             Some(Ok(compared)) => {
                 *expr = compared;

@@ -205,6 +205,10 @@ fn forms_of_others_have_one_form() {
             "SELECT e.x, n FROM (SELECT unnest(ARRAY['a', 'b']) AS x, unnest(generate_series(1, CAST(cardinality(ARRAY['a', 'b']) AS BIGINT))) AS n) AS e",
         ),
         (
+            "SELECT a, unnest(regexp_matches(b, '#\\w+', 'g')) AS tag, unnest(regexp_matches(b, 'k=(\\w+)', 'gi')) AS v FROM t",
+            "SELECT a, unnest(regexp_extract_all(b, '#\\w+', 0)) AS tag, unnest(regexp_extract_all(b, '(?i)k=(\\w+)', 1)) AS v FROM t",
+        ),
+        (
             "SELECT max_by(ROW(a, b), c) AS x, ARG_MIN(ROW(a, b), ROW(c)) AS y FROM t",
             "SELECT first_value(struct(a, b) ORDER BY c DESC NULLS LAST) FILTER (WHERE (c) IS NOT NULL) AS x, first_value(struct(a, b) ORDER BY struct(c) ASC NULLS LAST) FILTER (WHERE (struct(c)) IS NOT NULL) AS y FROM t",
         ),
@@ -786,6 +790,8 @@ fn names_that_systems_disagree_about_are_refused() {
         ),
         ("latest_by_offset(a)", "max_by(a, time)"),
         ("regexp_matches(a, 'b')", "regexp_match(a, pattern)"),
+        ("unnest(regexp_matches(a, '(b)|c', 'g'))", "an optional one"),
+        ("unnest(regexp_matches(a, 'b', 'gx'))", "flags g and i"),
         ("from_base64(a)", "decode(a, 'base64pad')"),
         ("split(a, '')", "split(text, ',')"),
         ("sha2(a, 1)", "224, 256, 384 or 512"),
