@@ -4,10 +4,10 @@ use super::{calls, macros, unnest};
 use crate::sql::constant_rows::ROW_FUNCTIONS;
 use crate::sql::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, GroupByExpr, Ident, ObjectName, OrderBy, OrderByExpr, OrderByKind,
-    OrderByOptions, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value,
-    VisitorMut,
+    BinaryOperator, DataType, Distinct, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident, ObjectName, OrderBy,
+    OrderByExpr, OrderByKind, OrderByOptions, Query, Select, SelectItem, SetExpr, TableFactor,
+    TableWithJoins, Value, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -424,8 +424,8 @@ impl VisitorMut for Reads {
     }
 }
 
-/// `SELECT generate_series(a, b)` has a row for each number, as in Postgres, and `jsonb_array_elements(json)` one for each element; a series that
-/// is an argument of another function is a list.
+/// `SELECT generate_series(a, b)` has a row for each number, as in Postgres, and `jsonb_array_elements(json)` one for each element, also beside an
+/// operator: `generate_series(a, b) * 2`. A series that is an argument of another function is a list.
 ///
 /// # Errors
 /// If the call cannot be read again.
@@ -436,20 +436,46 @@ pub fn series(select: &mut Select) -> Result<(), String> {
             SelectItem::ExprWithAlias { expr, alias } => (expr, Some(alias.clone())),
             _ => continue,
         };
-        let Expr::Function(call) = expr else {
-            continue;
+        let called = match expr {
+            Expr::Function(call) => Some(call.name.to_string()),
+            _ => None,
         };
-        let name = call.name.to_string();
-        let is_plain = matches!(call.args, FunctionArguments::List(_)) && call.over.is_none();
-        if let Some(list) = list_of(&name).filter(|_| is_plain) {
-            let call = Function {
-                name: ObjectName::from(vec![Ident::new(list)]),
-                ..call.clone()
-            };
-            let expr = syntax::parse_expression(&format!("unnest({call})"))?;
-            let alias = alias.unwrap_or_else(|| Ident::new(name.to_lowercase()));
+        if !as_rows(expr)? {
+            continue;
+        }
+        if let Some(alias) = alias.or(called.map(|it| Ident::new(it.to_lowercase()))) {
+            let expr = expr.clone();
             *item = SelectItem::ExprWithAlias { expr, alias };
         }
     }
     Ok(())
+}
+
+/// Unnests the series in an expression that no list could stand for; tells whether there is one.
+fn as_rows(expr: &mut Expr) -> Result<bool, String> {
+    use BinaryOperator::{Arrow, Divide, LongArrow, Minus, Modulo, Multiply, Plus};
+    Ok(match expr {
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => as_rows(inner)?,
+        Expr::Cast {
+            expr: inner,
+            data_type,
+            ..
+        } if !matches!(data_type, DataType::Array(_)) => as_rows(inner)?,
+        Expr::BinaryOp {
+            left,
+            op: Plus | Minus | Multiply | Divide | Modulo | Arrow | LongArrow,
+            right,
+        } => as_rows(left)? | as_rows(right)?,
+        Expr::Function(call) => {
+            let is_plain = matches!(call.args, FunctionArguments::List(_)) && call.over.is_none();
+            let list = list_of(&call.name.to_string()).filter(|_| is_plain);
+            let Some(list) = list else {
+                return Ok(false);
+            };
+            call.name = ObjectName::from(vec![Ident::new(list)]);
+            *expr = syntax::parse_expression(&format!("unnest({call})"))?;
+            true
+        }
+        _ => false,
+    })
 }

@@ -209,6 +209,10 @@ fn forms_of_others_have_one_form() {
             "SELECT a, unnest(regexp_extract_all(b, '#\\w+', 0)) AS tag, unnest(regexp_extract_all(b, '(?i)k=(\\w+)', 1)) AS v FROM t",
         ),
         (
+            "SELECT a, generate_series(a, b, 2) * 2 AS x, (jsonb_array_elements(c) ->> 'd')::INT AS y, cardinality(generate_series(1, a)) AS n FROM t",
+            "SELECT a, unnest(generate_series(a, b, 2)) * 2 AS x, (json_get_text(unnest(json_elements_of(c)), 'd'))::INT AS y, cardinality(generate_series(1, a)) AS n FROM t",
+        ),
+        (
             "SELECT max_by(ROW(a, b), c) AS x, ARG_MIN(ROW(a, b), ROW(c)) AS y FROM t",
             "SELECT first_value(struct(a, b) ORDER BY c DESC NULLS LAST) FILTER (WHERE (c) IS NOT NULL) AS x, first_value(struct(a, b) ORDER BY struct(c) ASC NULLS LAST) FILTER (WHERE (struct(c)) IS NOT NULL) AS y FROM t",
         ),
