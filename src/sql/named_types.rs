@@ -4,7 +4,6 @@
 use super::syntax;
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, DataType as SqlType, Ident, ObjectName, ObjectNamePart, StructBracketKind,
-    StructField,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -35,21 +34,7 @@ impl NamedTypes {
         let mut data_type = match parser.consume_token(&Token::LParen) {
             false => syntax::column_type(parser)?,
             true => {
-                let fields = parser.parse_comma_separated(|it| {
-                    let field = StructField {
-                        field_name: Some(it.parse_identifier()?),
-                        field_type: syntax::column_type(it)?,
-                        options: None,
-                    };
-                    // A field that is missing is null.
-                    let _ = it.parse_keyword(Keyword::NULL);
-                    match it.parse_keywords(&[Keyword::NOT, Keyword::NULL]) {
-                        true => Err(ParserError::ParserError(
-                            "fields of a type may be null; leave NOT NULL out".to_owned(),
-                        )),
-                        false => Ok(field),
-                    }
-                })?;
+                let fields = parser.parse_comma_separated(syntax::struct_field)?;
                 parser.expect_token(&Token::RParen)?;
                 SqlType::Struct(fields, StructBracketKind::Parentheses)
             }

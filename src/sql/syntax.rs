@@ -1304,15 +1304,25 @@ fn struct_type(parser: &mut Parser) -> Result<SqlType, ParserError> {
             (StructBracketKind::Parentheses, Token::RParen)
         }
     };
-    let fields = parser.parse_comma_separated(|it| {
-        Ok(StructField {
-            field_name: Some(it.parse_identifier()?),
-            field_type: column_type(it)?,
-            options: None,
-        })
-    })?;
+    let fields = parser.parse_comma_separated(struct_field)?;
     parser.expect_token(&end)?;
     Ok(SqlType::Struct(fields, bracket))
+}
+
+/// A field of a STRUCT: its name and type. One that is missing in a record is null, which may be said.
+pub(super) fn struct_field(parser: &mut Parser) -> Result<StructField, ParserError> {
+    let field = StructField {
+        field_name: Some(parser.parse_identifier()?),
+        field_type: column_type(parser)?,
+        options: None,
+    };
+    let _ = parser.parse_keyword(Keyword::NULL);
+    match parser.parse_keywords(&[Keyword::NOT, Keyword::NULL]) {
+        true => Err(ParserError::ParserError(
+            "fields of a type may be null; leave NOT NULL out".to_owned(),
+        )),
+        false => Ok(field),
+    }
 }
 
 /// `DECIMAL` alone has 38 digits, ten of them behind the point; `DECIMAL(n)` is an integer of n digits.

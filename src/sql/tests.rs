@@ -520,6 +520,22 @@ fn a_join_as_of_a_column_of_reading_is_one_as_of_proctime() {
     assert_eq!(theirs.definitions, ours.definitions);
 }
 
+/// That a field of a STRUCT may be null is what it is anyway, and may be said; that it may not is refused.
+#[test]
+fn fields_of_structs_may_be_null() {
+    let of = |column: &str| {
+        planned(&format!(
+            "CREATE SOURCE f (k INT, r {column}) WITH (connector = 'files', path = 'f') FORMAT JSON;
+             CREATE MATERIALIZED VIEW v AS SELECT k, f.r.a FROM f"
+        ))
+    };
+    let plain = of("STRUCT<a INT, b STRUCT<c TEXT>>").expect("a plan");
+    let told = of("ROW(a INT NULL, b STRUCT<c TEXT NULL> NULL)").expect("a plan");
+    assert_eq!(told.definitions, plain.definitions);
+    let refused = of("ROW(a INT NOT NULL)").unwrap_err().to_string();
+    assert!(refused.contains("leave NOT NULL out"), "{refused}");
+}
+
 /// When rows are emitted is said at the end of a view, or before its AS; that they change is what they do anyway.
 #[test]
 fn when_rows_are_emitted_is_said_before_or_behind_a_query() {
