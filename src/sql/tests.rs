@@ -536,6 +536,33 @@ fn fields_of_structs_may_be_null() {
     assert!(refused.contains("leave NOT NULL out"), "{refused}");
 }
 
+/// What stands before a temporal join may be computed: its versions are looked up by that.
+#[test]
+fn versions_are_looked_up_by_computed_keys() {
+    let of = |from: &str| {
+        let text = format!(
+            "CREATE SOURCE side (key BIGINT PRIMARY KEY, value TEXT) WITH (connector = 'files', path = 'side') FORMAT JSON;
+             CREATE SOURCE bid (auction BIGINT, price BIGINT) WITH (connector = 'files', path = 'bid') FORMAT JSON;
+             CREATE MATERIALIZED VIEW v AS SELECT b.auction, x.value FROM {from}"
+        );
+        planned(&text)
+    };
+    for from in [
+        "bid b JOIN side FOR SYSTEM_TIME AS OF PROCTIME() AS x ON mod(b.auction, 10) = x.key",
+        "bid b LEFT JOIN side FOR SYSTEM_TIME AS OF PROCTIME() AS x ON x.key = auction + price * 2",
+    ] {
+        let planned = of(from);
+        assert!(planned.is_ok(), "{from}\n  {}", planned.unwrap_err());
+    }
+    for from in [
+        "bid b JOIN side FOR SYSTEM_TIME AS OF PROCTIME() AS x ON b.auction = x.key + 1",
+        "bid b LEFT JOIN side FOR SYSTEM_TIME AS OF PROCTIME() AS x ON 7 = x.key",
+        "bid b JOIN side FOR SYSTEM_TIME AS OF PROCTIME() AS x ON b.auction + x.key = x.key",
+    ] {
+        assert!(of(from).is_err(), "{from}");
+    }
+}
+
 /// When rows are emitted is said at the end of a view, or before its AS; that they change is what they do anyway.
 #[test]
 fn when_rows_are_emitted_is_said_before_or_behind_a_query() {

@@ -355,6 +355,38 @@ impl Scope<'_> {
 
     /// A column of what stands before the join, with the name of its relation.
     fn of_left(&self, expr: &Expr) -> Option<Expr> {
+        struct Qualify<'a> {
+            scope: &'a Scope<'a>,
+            has_columns: bool,
+        }
+        impl VisitorMut for Qualify<'_> {
+            type Break = String;
+            fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<String> {
+                ControlFlow::Break(FORM.to_owned())
+            }
+            fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+                if !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
+                    return ControlFlow::Continue(());
+                }
+                let Some(column) = self.scope.column_of_left(expr) else {
+                    return ControlFlow::Break(FORM.to_owned());
+                };
+                *expr = column;
+                self.has_columns = true;
+                ControlFlow::Continue(())
+            }
+        }
+        let mut computed = expr.clone();
+        let mut qualify = Qualify {
+            scope: self,
+            has_columns: false,
+        };
+        walk::expression(&mut computed, &mut qualify).ok()?;
+        qualify.has_columns.then_some(computed)
+    }
+
+    /// A column of what stands before the join, with the name of its relation.
+    fn column_of_left(&self, expr: &Expr) -> Option<Expr> {
         match expr {
             Expr::Identifier(name) => {
                 let relation = self.relation_of(name)?;
@@ -416,7 +448,7 @@ impl Scope<'_> {
             let epoch = Expr::CompoundIdentifier(vec![records, Ident::new(EPOCH_COLUMN)]);
             return Ok((epoch, EPOCH_COLUMN.to_owned()));
         }
-        let left = self.of_left(time).ok_or(FORM)?;
+        let left = self.column_of_left(time).ok_or(FORM)?;
         if let Some(epoch) = self.epoch_of(&left) {
             return Ok((epoch, EPOCH_COLUMN.to_owned()));
         }
