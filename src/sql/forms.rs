@@ -29,6 +29,7 @@ mod names;
 mod patterns;
 mod periods;
 mod powers;
+mod processing_time;
 mod rows_of;
 mod same_names;
 mod spark_windows;
@@ -42,6 +43,7 @@ mod zones;
 pub use calls::names_of_others;
 pub use group_windows::apart_by as sessions_apart_by;
 pub use macros::{Macros, is_aggregate};
+pub use processing_time::is_processing_time;
 pub use rows_of::name_repeated;
 pub use windowed_queries::named as name_windowed_queries;
 
@@ -174,7 +176,9 @@ impl VisitorMut for Forms {
                 };
             }
         }
-        let grouped = groupings::plainly(select).and_then(|()| rows_of::group_by_rows(select));
+        let grouped = processing_time::of_records(select)
+            .and_then(|()| groupings::plainly(select))
+            .and_then(|()| rows_of::group_by_rows(select));
         if let Err(reason) = grouped {
             return ControlFlow::Break(reason);
         }

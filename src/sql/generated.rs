@@ -2,7 +2,7 @@
 
 use super::syntax::{self, ColumnText, GeneratedText, SourceText};
 use super::{Planner, canonical};
-use crate::plan::{ColumnSpec, Format, Generated, SourceSpec, check_rows};
+use crate::plan::{ColumnSpec, Dataflow, Format, Generated, SourceSpec, check_rows};
 use crate::source::decode::{self, DecodeOptions, Decoder};
 use arrow::datatypes::{DataType, Schema, TimeUnit};
 use datafusion::sql::sqlparser::ast::Query;
@@ -82,6 +82,19 @@ fn of_reading(column: &ColumnText) -> Result<ColumnSpec, String> {
         nullable: true,
         generated: Some(Generated::ReadTime),
         ..named(column)?
+    })
+}
+
+/// Whether a column of a relation is when its record was read, also one that a query of a table or a plain view passes on.
+pub(super) fn is_read_time(relation: &str, column: &str, dataflow: &Dataflow) -> bool {
+    let mut place = (relation.to_owned(), column.to_owned());
+    while let Some(origin) = dataflow.passed_on.get(&place) {
+        place = origin.clone();
+    }
+    let (relation, column) = place;
+    dataflow.source(&relation).is_some_and(|source| {
+        let mut read_times = source.read_times().into_iter();
+        read_times.any(|it| source.columns[it].name == column)
     })
 }
 

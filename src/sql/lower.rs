@@ -7,12 +7,12 @@
 use super::asof::AsOfNode;
 use super::functions::{NOW_BEFORE, NOW_REACHED, PERCENTILE, is_of_now, last_step_us};
 use super::grouping_sets::sets;
-use super::{types, words};
+use super::{generated, types, words};
 use crate::plan::{
     ADMITTED, AGGREGATES_MAX, Admitted, Aggregate, Aggregation, BoundKind, CountsLate, Dataflow,
-    EventTime, Function, Hops, KEYS_MAX, Order, Plan, Properties, TUMBLE_END, TUMBLE_START,
-    Temporal, TemporalBound, Timescale, Window, carried_or_same, check_types, one_side, properties,
-    with_repeats_shared,
+    EPOCH_COLUMN, EventTime, Function, Hops, KEYS_MAX, Order, Plan, Properties, TUMBLE_END,
+    TUMBLE_START, Temporal, TemporalBound, Timescale, Window, carried_or_same, check_types,
+    one_side, properties, with_repeats_shared,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -639,13 +639,32 @@ fn is_event_time(time: &Expr, below: &LogicalPlan, dataflow: &Dataflow) -> Resul
         Some((Expr::Column(column), LogicalPlan::TableScan(_))) if column.name == *wanted => {
             Ok(true)
         }
+        Some((Expr::Column(column), LogicalPlan::TableScan(scan)))
+            if generated::is_read_time(scan.table_name.table(), &column.name, dataflow) =>
+        {
+            Ok(false)
+        }
         Some((Expr::Column(column), LogicalPlan::TableScan(_))) => Err(format!(
             "TUMBLE, HOP, CUMULATE and SESSION work on the event time of {relation}, which is `{wanted}`, not `{}`",
             column.name
         )),
+        Some((computed, plan)) if is_of_epoch(&computed, plan) => Ok(false),
         _ if is_of_groups(below) => Ok(false),
         _ => Err(NOT_THE_TIME.to_owned()),
     }
+}
+
+/// Whether an expression depends on nothing but the epoch in which a record was read.
+fn is_of_epoch(computed: &Expr, plan: &LogicalPlan) -> bool {
+    let columns = computed.column_refs();
+    let is_epoch = |column: &&Column| {
+        let column = Expr::Column((*column).clone());
+        match origin(&column, plan) {
+            Some((Expr::Column(it), LogicalPlan::TableScan(_))) => it.name == EPOCH_COLUMN,
+            _ => false,
+        }
+    };
+    !columns.is_empty() && columns.iter().all(is_epoch)
 }
 
 /// Whether rows are those of groups, or of a union: no single records, which could come too late. Those of joins are not told from records beside

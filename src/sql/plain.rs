@@ -21,10 +21,7 @@ fn marked_name(view: &str) -> String {
 
 /// What windows over a relation read, as SQL, and its columns: the relation, or a plain view with the mark.
 pub fn read_by_windows(session: &SessionContext, relation: &str) -> (String, Vec<String>) {
-    let name = match relation.strip_prefix('"') {
-        Some(quoted) => quoted.trim_end_matches('"').to_owned(),
-        None => relation.to_lowercase(),
-    };
+    let name = known_name(relation);
     let marked = marked_name(&name);
     match columns(session, &marked) {
         Some(columns) => (Ident::with_quote('"', marked).to_string(), columns),
@@ -33,6 +30,14 @@ pub fn read_by_windows(session: &SessionContext, relation: &str) -> (String, Vec
             relation.to_owned(),
             columns(session, &name).unwrap_or_default(),
         ),
+    }
+}
+
+/// What a relation that is written so is known as.
+pub fn known_name(relation: &str) -> String {
+    match relation.strip_prefix('"') {
+        Some(quoted) => quoted.trim_end_matches('"').to_owned(),
+        None => relation.to_lowercase(),
     }
 }
 

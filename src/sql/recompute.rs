@@ -9,9 +9,10 @@
 use super::bounds;
 use super::definite::{OwnOrder, definite};
 use super::functions::{NOW_BEFORE, WITHIN_LAST, is_of_now, of_now_at};
+use super::generated;
 use super::stars::Stars;
 use super::syntax;
-use super::windows::{self, Taken};
+use super::windows::{self, Taken, Until};
 use super::{
     casts, detectors, intervals, late, latest, physical, plain, planning_state, register_functions,
     tolerant, words,
@@ -335,10 +336,10 @@ async fn late_of_view(
     plain::put_windows_in(&mut query, dataflow)?;
     Stars::of(&query, session, dataflow)?.name_columns(&mut query)?;
     windows::rewrite(&mut query, |relation, until| {
-        let (relation, columns) = plain::read_by_windows(session, relation);
-        let is_marked = columns.iter().any(|it| it == LATE_COLUMN);
+        let (read, columns) = plain::read_by_windows(session, relation);
+        let is_marked = is_marked(&columns, relation, until, dataflow);
         Taken {
-            relation,
+            relation: read,
             columns: "*".to_owned(),
             condition: Some(match is_marked {
                 true => format!("{LATE_COLUMN} >= {} AND {}", until.end, until.marker()),
@@ -370,7 +371,7 @@ pub(super) fn windows(
     text: &str,
 ) -> Result<Query, String> {
     let mut query = syntax::parse_query(text)?;
-    on_time(session, &mut query, |_, _| false)?;
+    on_time(session, dataflow, &mut query, |_, _| false)?;
     latest::rewrite(&mut query, dataflow)?;
     Ok(query)
 }
@@ -384,21 +385,33 @@ pub(super) fn windows_of_view(
     let mut query = syntax::parse_query(text)?;
     let stars = Stars::of(&query, session, dataflow)?;
     stars.name_columns(&mut query)?;
-    on_time(session, &mut query, |relation, column| {
+    on_time(session, dataflow, &mut query, |relation, column| {
         stars.hides(relation, column)
     })?;
     latest::rewrite(&mut query, dataflow)?;
     Ok(query)
 }
 
+/// Whether records of a relation with these columns carry a mark that tells which of them were late for a window. None are for one over the time at
+/// which they were read.
+fn is_marked(columns: &[String], relation: &str, until: &Until, dataflow: &Dataflow) -> bool {
+    let is_read_time = until.is_read_time() || {
+        let column = until.time_column();
+        column
+            .is_some_and(|it| generated::is_read_time(&plain::known_name(relation), &it, dataflow))
+    };
+    columns.iter().any(|it| it == LATE_COLUMN) && !is_read_time
+}
+
 fn on_time(
     session: &SessionContext,
+    dataflow: &Dataflow,
     query: &mut Query,
     hides: impl Fn(&str, &str) -> bool,
 ) -> Result<(), String> {
     windows::rewrite(query, |relation, until| {
         let (read, columns) = plain::read_by_windows(session, relation);
-        let is_marked = columns.iter().any(|it| it == LATE_COLUMN);
+        let is_marked = is_marked(&columns, relation, until, dataflow);
         let own: Vec<String> = columns
             .iter()
             .filter(|it| *it != LATE_COLUMN && !hides(relation, it))

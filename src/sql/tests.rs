@@ -563,6 +563,34 @@ fn versions_are_looked_up_by_computed_keys() {
     }
 }
 
+/// Windows over when records were read close with no clock of event time, and none of their records is late, also where a table and a plain view pass
+/// the time on.
+#[test]
+fn windows_over_when_records_were_read_leave_no_record_out() {
+    let counts_late = |query: &str| {
+        let text = format!(
+            "CREATE SOURCE s2 (k INT, at TIMESTAMP, p AS PROCTIME(), WATERMARK FOR at AS at - INTERVAL '5' SECOND) WITH (connector = 'files', path = 's2') FORMAT JSON;
+             CREATE TABLE log AS SELECT k, at, p FROM s2;
+             CREATE VIEW recent AS SELECT p, k FROM log WHERE k > 1;
+             CREATE MATERIALIZED VIEW v AS {query}"
+        );
+        let plan = planned(&text).unwrap_or_else(|it| panic!("{text}\n  {it}"));
+        plan.view("v").expect("the view").plan.counts_late()
+    };
+    for relation in ["s2", "log", "recent"] {
+        let over = |time: &str| {
+            counts_late(&format!(
+                "SELECT k, window_start, count(*) AS c FROM TUMBLE({relation}, {time}, INTERVAL '10' SECOND) GROUP BY k, window_start"
+            ))
+        };
+        assert!(!over("p"), "{relation}");
+        assert!(relation == "recent" || over("at"), "{relation}");
+    }
+    assert!(!counts_late(
+        "SELECT b.k, count(*) AS c, TUMBLE_START(b.now, INTERVAL '10' SECOND) AS s FROM (SELECT *, PROCTIME() AS now FROM log) AS b GROUP BY b.k, TUMBLE(b.now, INTERVAL '10' SECOND)"
+    ));
+}
+
 /// When rows are emitted is said at the end of a view, or before its AS; that they change is what they do anyway.
 #[test]
 fn when_rows_are_emitted_is_said_before_or_behind_a_query() {

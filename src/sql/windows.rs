@@ -2,7 +2,7 @@
 //! one side for each window that a record can be in.
 
 use super::syntax::interval_us;
-use super::{asof, syntax, walk, words};
+use super::{asof, forms, syntax, walk, words};
 use crate::plan::{ADMITTED, SESSION_END, SESSION_START, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
 use crate::sql::dialect::Tidelake;
 use datafusion::sql::sqlparser::ast::{
@@ -16,6 +16,9 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 const TUMBLE_FORM: &str = "TUMBLE has the form TUMBLE(relation, time_column, INTERVAL '1' MINUTE)";
+
+/// When a record was read: what `PROCTIME()` is as the time of windows.
+const READ_TIME: &str = "to_timestamp_millis(_epoch)";
 
 /// Which columns of a relation, and which of its records, take part in windows, as SQL.
 pub struct Taken {
@@ -37,6 +40,24 @@ impl Until {
     /// What holds of the records that are in a window at all: those that have a time.
     fn is_in_window(&self) -> String {
         format!("{} IS NOT NULL", self.time)
+    }
+
+    /// Whether the time is that at which the record was read.
+    pub fn is_read_time(&self) -> bool {
+        self.time == READ_TIME
+    }
+
+    /// The column of the relation that tells the time, if one does.
+    pub fn time_column(&self) -> Option<String> {
+        let mut time = syntax::parse_expression(&self.time).ok()?;
+        while let Expr::Nested(inner) = time {
+            time = *inner;
+        }
+        match time {
+            Expr::Identifier(it) => Some(syntax::known_as(&it)),
+            Expr::CompoundIdentifier(parts) => parts.last().map(syntax::known_as),
+            _ => None,
+        }
     }
 
     /// What holds of the records that come before.
@@ -192,7 +213,10 @@ impl Windowed {
         };
         Ok(Windowed {
             relation,
-            time: time.to_string(),
+            time: match forms::is_processing_time(time) {
+                true => READ_TIME.to_owned(),
+                false => time.to_string(),
+            },
             kind,
             step_us,
             size_us,

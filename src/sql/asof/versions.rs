@@ -6,7 +6,7 @@
 //! inner join leaves out.
 
 use super::super::using::Known;
-use super::super::{syntax, walk};
+use super::super::{generated, syntax, walk};
 use super::{AS_OF, conjuncts, name_of, parsed};
 use crate::plan::{
     DELETED_COLUMN, Dataflow, EPOCH_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN, PrimaryKey, SourceSpec,
@@ -353,7 +353,7 @@ impl Scope<'_> {
         self.versions.columns.contains(&name).then_some(name)
     }
 
-    /// A column of what stands before the join, with the name of its relation.
+    /// An expression over columns of what stands before the join, each with the name of its relation.
     fn of_left(&self, expr: &Expr) -> Option<Expr> {
         struct Qualify<'a> {
             scope: &'a Scope<'a>,
@@ -427,16 +427,10 @@ impl Scope<'_> {
         let TableFactor::Table { name: relation, .. } = self.before.iter().find(is_it)? else {
             return None;
         };
-        let mut column = (relation_name(relation)?, syntax::known_as(name));
-        while let Some(origin) = self.dataflow.passed_on.get(&column) {
-            column = origin.clone();
-        }
-        let (relation, name) = column;
-        let source = self.dataflow.source(&relation)?;
-        let mut of_reading = source.read_times().into_iter();
-        of_reading.find(|it| source.columns[*it].name == name)?;
+        let (relation, name) = (relation_name(relation)?, syntax::known_as(name));
         let epoch = vec![of.clone(), Ident::new(EPOCH_COLUMN)];
-        Some(Expr::CompoundIdentifier(epoch))
+        generated::is_read_time(&relation, &name, self.dataflow)
+            .then_some(Expr::CompoundIdentifier(epoch))
     }
 
     /// The times of both sides.

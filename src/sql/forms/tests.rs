@@ -213,6 +213,14 @@ fn forms_of_others_have_one_form() {
             "SELECT a, unnest(generate_series(a, b, 2)) * 2 AS x, (json_get_text(unnest(json_elements_of(c)), 'd'))::INT AS y, cardinality(generate_series(1, a)) AS n FROM t",
         ),
         (
+            "SELECT b.k, count(*) AS n, TUMBLE_START(b.p, INTERVAL '10' SECOND) AS s FROM (SELECT *, PROCTIME() AS p FROM t) AS b GROUP BY b.k, TUMBLE(b.p, INTERVAL '10' SECOND)",
+            "SELECT b.k, count(*) AS n, window_start AS s FROM tumble(t, PROCTIME(), INTERVAL '10' SECOND) AS b GROUP BY b.k, window_start, window_end",
+        ),
+        (
+            "SELECT b.k, d.v FROM (SELECT *, PROCTIME() AS p FROM t) b JOIN d FOR SYSTEM_TIME AS OF b.p ON b.k = d.k",
+            "SELECT b.k, d.v FROM t AS b JOIN d FOR SYSTEM_TIME AS OF PROCTIME() ON b.k = d.k",
+        ),
+        (
             "SELECT max_by(ROW(a, b), c) AS x, ARG_MIN(ROW(a, b), ROW(c)) AS y FROM t",
             "SELECT first_value(struct(a, b) ORDER BY c DESC NULLS LAST) FILTER (WHERE (c) IS NOT NULL) AS x, first_value(struct(a, b) ORDER BY struct(c) ASC NULLS LAST) FILTER (WHERE (struct(c)) IS NOT NULL) AS y FROM t",
         ),
