@@ -48,6 +48,12 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
     ("zeroifnull", 1, "coalesce({0}, 0)"),
     ("nullifzero", 1, "nullif({0}, 0)"),
     ("ceiling", 1, "ceil({0})"),
+    ("atan2d", 2, "degrees(atan2({0}, {1}))"),
+    (
+        "version",
+        0,
+        concat!("'Tidelake ", env!("CARGO_PKG_VERSION"), "'"),
+    ),
     ("truncate", 1, "trunc({0})"),
     ("truncate", 2, "trunc({0}, {1})"),
     ("sign", 1, "signum({0})"),
@@ -604,17 +610,17 @@ fn of_order(name: &str, args: &[Expr], call: &Function) -> Result<Option<String>
 /// Aggregates that take the value of the row in which another one is greatest or least.
 const BY_ANOTHER: &[&str] = &["max_by", "arg_max", "argmax", "min_by", "arg_min", "argmin"];
 
+/// Whether a function is one of them.
+pub(super) fn is_by_another(name: &str) -> bool {
+    BY_ANOTHER.contains(&name.to_lowercase().as_str())
+}
+
 /// One of them that is not called plainly: DISTINCT changes nothing.
 fn by_another(name: &str, args: &[Expr], call: &Function) -> Result<String, String> {
     let changes_nothing = match &call.args {
         FunctionArguments::List(list) => list.clauses.is_empty(),
         _ => false,
     };
-/// Whether a function is one of them.
-pub(super) fn is_by_another(name: &str) -> bool {
-    BY_ANOTHER.contains(&name.to_lowercase().as_str())
-}
-
     let plain = match call.over.is_none() && call.within_group.is_empty() && changes_nothing {
         true => of_aggregate(name, args, call.filter.as_deref()),
         false => None,

@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Value};
 /// Functions of other names; what is in their parentheses stays.
 pub(super) const RENAMED: &[(&str, &str)] = &[
     ("stddev_sample", "stddev_samp"),
+    ("jsonb_concat", "json_concat"),
     ("greatest_ignore_nulls", "greatest"),
     ("least_ignore_nulls", "least"),
     // Spark.
