@@ -4,6 +4,7 @@ use super::{Done, STEP_MAX, own_cpu_s};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tidelake::coordinator::EPOCH_RECORDS_MAX;
 use tidelake::engine::{
     Bucketing, ClockSettings, CommitReport, Control, Feed, Input, Job, Mesh, OpenRows, Outputs,
     Published, Restored, Settings, Wall, start,
@@ -28,6 +29,7 @@ pub fn run(dataflow: Dataflow, inputs: Vec<Vec<Vec<Input>>>, records: u64, delay
         commit_interval_ms: 10_000,
         first_commit_ms: 1_500,
         lag_max_ms: 1_000,
+        epoch_records_max: EPOCH_RECORDS_MAX,
         idle_sleep_ms_max: 2,
         clocks: dataflow
             .sources

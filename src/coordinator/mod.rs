@@ -64,6 +64,8 @@ pub use refill::{Filled, fill};
 
 /// Length of an epoch.
 pub const TICK_MS: u64 = 100;
+/// At most so many records of a source and worker are in an epoch: with epochs of [`TICK_MS`], more than anything can be decoded in that time.
+pub const EPOCH_RECORDS_MAX: usize = 1 << 18;
 
 /// How long versions of tables can be read unless told otherwise.
 pub const VERSION_RETENTION: Duration = Duration::from_secs(168 * 3600);
@@ -856,6 +858,7 @@ fn settings(dataflow: &Dataflow, options: &Options) -> engine::Settings {
         commit_interval_ms: options.commit_interval_ms,
         first_commit_ms: options.commit_interval_ms.min(1500),
         lag_max_ms: 1000,
+        epoch_records_max: EPOCH_RECORDS_MAX,
         idle_sleep_ms_max: TICK_MS,
         clocks: dataflow
             .sources

@@ -9,7 +9,7 @@
 //! the commit's views were computed with. What it hands over is what the views would have at the commit, had they always been there.
 //! All windows are in memory meanwhile; rows to read are not.
 
-use super::{Error, TICK_MS, state};
+use super::{EPOCH_RECORDS_MAX, Error, TICK_MS, state};
 use crate::engine::{
     self, Bucketing, ClockSettings, ClockState, CommitReport, Control, EventTimes, Feed, Input,
     Job, Mesh, OpenRows, Outputs, Published, Restored, StateRecord, Wall,
@@ -269,6 +269,7 @@ fn job(
         commit_interval_ms: GATHER_MS,
         first_commit_ms: GATHER_MS,
         lag_max_ms: 1000,
+        epoch_records_max: EPOCH_RECORDS_MAX,
         idle_sleep_ms_max: 2,
         clocks: names().map(|it| (it, standing)).collect(),
         tail_rows: 0,

@@ -296,6 +296,8 @@ pub struct Settings {
     pub first_commit_ms: u64,
     /// A source waits while the newest epoch that it closed has been incomplete for longer than this.
     pub lag_max_ms: u64,
+    /// An epoch that has so many records of a source on one worker takes no more: what is in flight is made of them.
+    pub epoch_records_max: usize,
     /// A source with nothing to read sleeps at most this long at a time.
     pub idle_sleep_ms_max: u64,
     /// The clock of each source, by name.
@@ -393,6 +395,7 @@ mod tests {
             commit_interval_ms: 2_500,
             first_commit_ms: 1_500,
             lag_max_ms: 1_000,
+            epoch_records_max: 1_000,
             idle_sleep_ms_max: 100,
             clocks: BTreeMap::new(),
             tail_rows: 0,

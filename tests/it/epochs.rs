@@ -1,9 +1,18 @@
-//! Epochs go on above the last commit, whatever the wall clock shows.
+//! Epochs go on above the last commit, whatever the wall clock shows, and take in no more than they may.
 
+use super::alarms::feeds_of;
 use super::lakes::{NAME, Place, START_US, committed, has_read, lines, runtime, start};
-use super::oracle::Random;
+use super::oracle::{Random, clock_settings, engine_settings};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tidelake::model::wall_ms;
+use tidelake::engine::{
+    self, CommitReport, Control, Feed, Input, Job, Mesh, OpenRows, Outputs, Published, Records,
+    Restored, Wall,
+};
+use tidelake::model::{Epoch, Offset, Partition, Position, Row, wall_ms};
+use tidelake::source::decode::{Decoder, RawRecords};
+use tidelake::sql;
 
 const DAY_MS: u64 = 86_400_000;
 /// Far more than it takes.
@@ -51,4 +60,103 @@ fn a_lake_whose_last_commit_is_a_day_ahead_goes_on() {
     });
     assert_eq!(goes_on, (true, true, true), "visible, goes on, committed");
     assert_eq!(place.manifest().dataflow, NAME);
+}
+
+/// Always has one more record, and counts those that were taken.
+struct Endless {
+    decoder: Decoder,
+    taken: Arc<AtomicU64>,
+}
+
+impl Feed for Endless {
+    fn next(&mut self) -> Option<Input> {
+        let offset = self.taken.fetch_add(1, Ordering::AcqRel) as i64;
+        let mut raw = RawRecords::empty(Partition(0));
+        raw.push(offset, br#"{"k":"a"}"#);
+        let decoded = self.decoder.decode(&raw);
+        assert_eq!(decoded.dead_letters, []);
+        Some(Input {
+            partition: Partition(0),
+            records: decoded.batch,
+            kind: Records::Read,
+            newest_us: decoded.max_event_time,
+            undecoded: Vec::new(),
+            from: Offset(offset),
+            next: Position {
+                offset: Offset(offset + 1),
+                origin: String::new(),
+                mark: String::new(),
+            },
+            bytes: raw.data.len() as u64,
+            checksum: 0,
+            stamps: None,
+            at_end: false,
+        })
+    }
+
+    fn look_again(&mut self) {}
+}
+
+struct Dropped;
+
+impl Outputs for Dropped {
+    fn append(&mut self, _: usize, _: Epoch, _: Epoch, _: arrow::array::RecordBatch) {}
+    fn mark(&mut self, _: usize, _: Epoch, _: i64) {}
+    fn replace(&mut self, _: usize, _: Epoch, _: Vec<Row>, _: Option<OpenRows>) {}
+    fn commit(&mut self, _: CommitReport) {}
+    fn publish(&mut self, _: Published) {}
+    fn is_behind(&self) -> bool {
+        false
+    }
+}
+
+/// Whatever a source has: an epoch that is full waits for its end, and the next one is as long.
+#[test]
+fn an_epoch_takes_in_as_many_records_as_it_may() {
+    const MAX: u64 = 100;
+    const TEXT: &str = "CREATE SOURCE s (k TEXT) WITH (format = 'json', topic = 's');
+        CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS n FROM s GROUP BY k;";
+    let dataflow = runtime().block_on(sql::plan_text("full", TEXT, |_| None));
+    let dataflow = Arc::new(dataflow.unwrap());
+    let clocks = dataflow.sources.iter();
+    let clocks = clocks.map(|it| (it.name.clone(), clock_settings(it)));
+    let mut settings = engine_settings(1, clocks.collect());
+    settings.epoch_records_max = MAX as usize;
+    let begin_ms = START_US as u64 / 1000;
+    let wall = Arc::new(AtomicU64::new(begin_ms));
+    let (now, steady) = (Arc::clone(&wall), Arc::clone(&wall));
+    let control = Arc::new(Control::default());
+    let job = Job {
+        dataflow: Arc::clone(&dataflow),
+        settings,
+        start: Epoch(begin_ms + 100),
+        restored: Restored::default(),
+        control: Arc::clone(&control),
+        wall: Wall::of(
+            move || now.load(Ordering::Acquire),
+            move || steady.load(Ordering::Acquire),
+        ),
+        costs: Arc::default(),
+    };
+    let taken = Arc::new(AtomicU64::new(0));
+    let feed = Endless {
+        decoder: tidelake::coordinator::decoder(&dataflow.sources[0]).unwrap(),
+        taken: Arc::clone(&taken),
+    };
+    let outputs: Box<dyn Outputs> = Box::new(Dropped);
+    let parts = vec![(feeds_of(&dataflow, feed), outputs)];
+    let running = engine::start(job, Mesh::default(), parts).unwrap();
+    let began = wall_ms();
+    for epochs in 1..4 {
+        while taken.load(Ordering::Acquire) < epochs * MAX {
+            assert!(wall_ms() < began + LIMIT.as_millis() as u64, "{taken:?}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        // It would have taken more long since.
+        std::thread::sleep(Duration::from_millis(150));
+        assert_eq!(taken.load(Ordering::Acquire), epochs * MAX);
+        wall.fetch_add(1_000, Ordering::AcqRel);
+    }
+    control.stop();
+    running.join().unwrap();
 }

@@ -755,6 +755,7 @@ pub(super) fn engine_settings(
         commit_interval_ms: COMMIT_MS,
         first_commit_ms: 300,
         lag_max_ms: u64::MAX / 4,
+        epoch_records_max: usize::MAX,
         idle_sleep_ms_max: 2,
         clocks,
         tail_rows: 4,

@@ -122,13 +122,14 @@ pub(in crate::engine) fn source<'s>(
                 (may_read, in_flight.is_empty())
             };
             let (mut idle, mut taken) = (true, 0);
+            let room = settings.epoch_records_max.saturating_sub(taken_in_epoch);
             let inputs = if may_read && !has_ended {
                 INPUTS_PER_TURN
             } else {
                 0
             };
             for _ in 0..inputs {
-                if RECORDS_PER_TURN <= taken {
+                if RECORDS_PER_TURN.min(room) <= taken {
                     break;
                 }
                 let Some(input) = feed.next() else { break };
