@@ -88,7 +88,7 @@ def a_log_that_is_renamed_and_compressed_is_read_once(logs):
         logs.restart()
         logs.append("a.log", 10)
         logs.all_read_once()
-    logs.pipeline.wait_health("ok", "1 partitions")
+    logs.pipeline.wait_health("ok", "1 partition")
     logs.pipeline.stop()
     logs.proven()
 
@@ -107,7 +107,7 @@ def a_log_that_is_copied_and_cut_is_read_once(logs):
         if turn % 2:
             logs.pipeline.start()
         logs.all_read_once()
-    logs.pipeline.wait_health("ok", "1 partitions")
+    logs.pipeline.wait_health("ok", "1 partition")
     logs.pipeline.stop()
     logs.proven()
 

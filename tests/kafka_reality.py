@@ -154,7 +154,7 @@ def partitions_that_are_added_are_read_from_their_start_and_nothing_twice(scene)
     with scene.pipeline("growing", START="latest") as pipeline:
         scene.cluster.send("growing", map(event, range(50)))
         pipeline.start(3)
-        pipeline.wait_health("ok", "1 partitions")
+        pipeline.wait_health("ok", "1 partition")
         stop, sent = threading.Event(), 0
 
         def keep_sending():
