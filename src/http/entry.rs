@@ -53,6 +53,12 @@ impl<'a> Log<'a> {
         self.meanings.get(column).map_or(Role::Other, |it| it.role)
     }
 
+    /// Whether the values of a column follow from the event time alone.
+    pub fn follows_time(&self, column: &str) -> bool {
+        let column = self.schema.index_of(column);
+        column.is_ok_and(|it| self.table.follows_time(it))
+    }
+
     /// Columns that a list of records can show: all but what Tidelake keeps for itself, and binary and nested values.
     pub fn shown(&self) -> impl Iterator<Item = &Arc<Field>> {
         self.schema.fields().iter().filter(|it| {

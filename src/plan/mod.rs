@@ -55,6 +55,7 @@ use crate::model::in_force::InForce;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::collect_columns;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -229,6 +230,17 @@ pub struct TableSpec {
     pub event_time: Option<usize>,
     /// For how long rows are kept; none for ever.
     pub retention: Option<Retention>,
+}
+
+impl TableSpec {
+    /// Whether the values of a column follow from the event time alone, as an hour of the day does. The event time itself is no such column.
+    pub fn follows_time(&self, column: usize) -> bool {
+        let Some(time) = self.event_time else {
+            return false;
+        };
+        let (of_time, of_column) = (self.plan.read_for(time), self.plan.read_for(column));
+        column != time && of_time.len() == 1 && of_time == of_column
+    }
 }
 
 /// How long a table keeps its rows.
@@ -744,6 +756,33 @@ impl Plan {
             Plan::TopK { input, .. } | Plan::Temporal { input, .. } | Plan::Admit { input, .. } => {
                 input.schema()
             }
+        }
+    }
+
+    /// Columns of the relation from which a column is computed, through expressions alone; empty if there are none, or if another operator is between.
+    fn read_for(&self, column: usize) -> BTreeSet<usize> {
+        match self {
+            Plan::Relation { .. } => BTreeSet::from([column]),
+            Plan::Map { input, columns, .. } => {
+                let read = collect_columns(&columns[column]).into_iter();
+                let parts: Vec<_> = read.map(|it| input.read_for(it.index())).collect();
+                match parts.iter().any(BTreeSet::is_empty) {
+                    true => BTreeSet::new(),
+                    false => parts.into_iter().flatten().collect(),
+                }
+            }
+            Plan::Admit { input, .. } => input.read_for(column),
+            Plan::Constant { .. }
+            | Plan::Unnest { .. }
+            | Plan::Aggregate { .. }
+            | Plan::TopK { .. }
+            | Plan::Union { .. }
+            | Plan::Join { .. }
+            | Plan::AsOf { .. }
+            | Plan::PerGroup { .. }
+            | Plan::Temporal { .. }
+            | Plan::Detect { .. }
+            | Plan::Incidents { .. } => BTreeSet::new(),
         }
     }
 

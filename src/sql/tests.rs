@@ -1332,3 +1332,21 @@ fn any_number_of_views_is_planned_by_one_task() {
     let dataflow = planned(&views.collect::<String>()).unwrap_or_else(|it| panic!("{it}"));
     assert!((0..150).all(|it| dataflow.view(&format!("v{it}")).is_some()));
 }
+
+/// Columns such as an hour of the day tell records of two times apart, whatever happened.
+#[test]
+fn what_follows_from_the_event_time_is_known() {
+    let text = "
+CREATE SOURCE events (at TIMESTAMP NOT NULL, seen TIMESTAMP, n BIGINT, WATERMARK FOR at AS at - INTERVAL '1' SECOND) WITH (connector = 'kafka', brokers = 'none', topic = 'none') FORMAT JSON;
+CREATE TABLE records AS SELECT at, n, date_part('hour', at) AS hour,
+  CASE WHEN date_part('hour', at) < 9 THEN 'night' ELSE 'day' END AS part,
+  date_part('hour', seen) AS hour_seen, date_part('hour', at) + n AS mixed, 7 AS constant FROM events;";
+    let dataflow = block_on(plan_text("test", text, |_| None)).unwrap_or_else(|it| panic!("{it}"));
+    let table = dataflow.tables.iter().find(|it| it.name == "records");
+    let table = table.expect("it is declared");
+    let schema = table.plan.schema();
+    let names = schema.fields().iter().enumerate();
+    let following = names.filter(|it| table.follows_time(it.0));
+    let following: Vec<&str> = following.map(|it| it.1.name().as_str()).collect();
+    assert_eq!(following, ["hour", "part"]);
+}

@@ -61,6 +61,8 @@ pub struct Facet {
     pub role: String,
     /// Whether values are written in quotes in a filter.
     pub is_text: bool,
+    /// Whether its values follow from the event time alone, as an hour of the day does.
+    pub follows_time: bool,
     /// Different values.
     pub distinct: u64,
     /// Records without a value.
@@ -227,6 +229,7 @@ async fn columns(
             column: field.name().clone(),
             role: asked.log.role(field.name()).name().to_owned(),
             is_text: is_quoted(field.data_type()),
+            follows_time: asked.log.follows_time(field.name()),
             distinct: 0,
             nulls: 0,
             values: Vec::new(),

@@ -14,8 +14,12 @@ interface FieldsProps {
 const APART_NOTABLE = 3;
 
 export function Fields({ fields, inside, outside, onPick }: FieldsProps) {
-  const notable = fields.filter(({ apart }) => apart >= APART_NOTABLE);
-  const alike = fields.filter(({ apart }) => apart < APART_NOTABLE).map(({ column }) => column);
+  const named = (some: readonly Apart[]) => some.map(({ column }) => column).join(', ');
+  const told = fields.filter(({ followsTime }) => !followsTime);
+  const notable = told.filter(({ apart }) => apart >= APART_NOTABLE);
+  const alike = told.filter(({ apart }) => apart < APART_NOTABLE);
+  // Parts of different times always differ in these.
+  const ofTime = fields.filter(({ followsTime, apart }) => followsTime && apart >= APART_NOTABLE);
   return (
     <div className="flex flex-col gap-3">
       <p className="flex flex-wrap gap-x-4 text-label text-muted">
@@ -58,9 +62,10 @@ export function Fields({ fields, inside, outside, onPick }: FieldsProps) {
       {alike.length > 0 && (
         <p className="text-muted">
           {notable.length === 0 ? 'No notable difference in ' : 'No difference in '}
-          {alike.join(', ')}.
+          {named(alike)}.
         </p>
       )}
+      {ofTime.length > 0 && <p className="text-muted">Different as their times are: {named(ofTime)}.</p>}
     </div>
   );
 }

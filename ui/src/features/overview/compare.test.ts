@@ -7,6 +7,7 @@ import { type Counted, fieldsApart, readBox, without, writeBox } from './compare
 const facet = (column: string, counts: Record<string, number>) => ({
   column,
   is_text: true,
+  follows_time: false,
   values: Object.entries(counts).map(([value, count]) => ({ value, count })),
 });
 const counted = (total: number, ...facets: ReturnType<typeof facet>[]): Counted => ({ total, facets });
@@ -63,4 +64,10 @@ it('keeps a box in the address, and no broken one', () => {
   expect(readBox(writeBox(box))).toEqual(box);
   for (const text of [undefined, '', '1~2~3', '1~2~3~x', '2~1~3~4', '1~2~4~3'])
     expect(readBox(text)).toBeNull();
+});
+
+it('tells which fields are of the time', () => {
+  const hour = (value: string) => ({ ...facet('hour', { [value]: 10 }), follows_time: true });
+  const found = fieldsApart(counted(10, hour('9')), counted(10, hour('10')));
+  expect(found).toMatchObject([{ column: 'hour', apart: 100, followsTime: true }]);
 });

@@ -8,7 +8,7 @@ import type { Schemas } from '../../api/wire';
 
 export interface Counted {
   total: number;
-  facets: Pick<Schemas['Facet'], 'column' | 'is_text' | 'values'>[];
+  facets: Pick<Schemas['Facet'], 'column' | 'is_text' | 'follows_time' | 'values'>[];
 }
 
 /** So many values of a field are listed; a shorter list is a complete one. */
@@ -45,6 +45,8 @@ export function filterOf({ low, high }: Pick<Box, 'low' | 'high'>, column: strin
 export interface Apart {
   column: string;
   isText: boolean;
+  /** Whether its values are those of a time, such as an hour. */
+  followsTime: boolean;
   /** The largest difference of a value's shares, in points. */
   apart: number;
   values: { value: string; inside: number; outside: number }[];
@@ -54,10 +56,11 @@ export interface Apart {
 export function fieldsApart(inside: Counted, outside: Counted): Apart[] {
   if (inside.total <= 0 || outside.total <= 0) return [];
   return inside.facets
-    .map(({ column, is_text, values }): Apart => {
+    .map(({ column, is_text, follows_time, values }): Apart => {
+      const of = { column, isText: is_text, followsTime: follows_time };
       const other = outside.facets.find(facet => facet.column === column)?.values;
       // A field of too many values there is not listed at all.
-      if (other === undefined) return { column, isText: is_text, apart: 0, values: [] };
+      if (other === undefined) return { ...of, apart: 0, values: [] };
       const names = new Set([...values, ...other].map(({ value }) => value));
       const shares = [...names].flatMap(value => {
         const [a, b] = [countOf(values, value), countOf(other, value)];
@@ -66,7 +69,7 @@ export function fieldsApart(inside: Counted, outside: Counted): Apart[] {
       });
       shares.sort((a, b) => difference(b) - difference(a) || (a.value < b.value ? -1 : 1));
       const apart = shares[0] === undefined ? 0 : difference(shares[0]);
-      return { column, isText: is_text, apart, values: shares.slice(0, VALUES_SHOWN) };
+      return { ...of, apart, values: shares.slice(0, VALUES_SHOWN) };
     })
     .filter(({ values }) => values.length > 0)
     .sort((a, b) => b.apart - a.apart);
