@@ -278,7 +278,7 @@ impl Committer {
         next.epoch = epoch;
         next.written_ms = now_ms;
         next.models = self.dataflow.live_models.in_force.through(epoch);
-        let mut sum = state::Sum::default();
+        let mut taken_in = Vec::new();
         let mut counts: BySource<Counts> = BTreeMap::new();
         let mut read = 0;
         let written: Vec<Written> = parts.iter().map(Written::of).collect();
@@ -295,7 +295,7 @@ impl Committer {
                     serde_json::from_str(&file.add).map_err(|it| Error::State(it.to_string()))?;
                 adds.entry(file.table).or_default().push((add, file.bucket));
             }
-            part.report.state.into_iter().for_each(|it| sum.add(it));
+            taken_in.push(part.report.state);
             if !part.report.clocks.is_empty() {
                 next.clocks = serde_json::to_value(&part.report.clocks)
                     .map_err(|it| Error::State(it.to_string()))?;
@@ -338,6 +338,13 @@ impl Committer {
                 }
             }
         }
+        let clocks = stored::clocks(&next)?;
+        let over = over(&self.dataflow, &self.settings, &clocks, epoch);
+        let mut sum = state::Sum::default();
+        // Of windows that are closed nothing is needed any more.
+        let living = taken_in.into_iter().flatten();
+        let living = living.filter(|it| is_open(it, &over));
+        living.for_each(|it| sum.add(it));
         let records = sum.records(false);
         if adds.is_empty()
             && replaced.is_empty()
@@ -362,7 +369,9 @@ impl Committer {
         span.set("tidelake.records", read as i64);
         let step = span.child("state");
         step.set("tidelake.state.records", records.len() as i64);
-        let obsolete = step.around(self.store_state(&mut next, records)).await?;
+        let obsolete = step
+            .around(self.store_state(&mut next, records, &over))
+            .await?;
         drop(step);
         crash_point("state");
         let merged = std::mem::take(&mut self.merged);
@@ -443,25 +452,21 @@ impl Committer {
         &mut self,
         next: &mut Manifest,
         records: Vec<engine::StateRecord>,
+        over: &HashMap<String, Over>,
     ) -> Result<Vec<StateFile>, Error> {
         let name = |kind: &str| format!("{:020}-{}-{kind}", next.number, &next.writer[..8]);
-        let clocks = stored::clocks(next)?;
-        let over = over(&self.dataflow, &self.settings, &clocks, next.epoch);
-        // Of windows that are closed nothing is needed any more.
-        let lives = |it: &engine::StateRecord| is_open(it, &over);
         if next.state_differences.len() < DIFFERENCES_MAX {
-            let living: Vec<_> = records.into_iter().filter(lives).collect();
-            if !living.is_empty() {
+            if !records.is_empty() {
                 let name = name("difference");
-                let file = self.put_state(&name, state::encode(&living)?).await?;
+                let file = self.put_state(&name, state::encode(&records)?).await?;
                 next.state_differences.push(file);
             }
             return Ok(Vec::new());
         }
         let mut sum = state::Sum::default();
         let stored = self.load_state(next).await?;
-        let all = stored.into_iter().chain(records);
-        all.filter(lives).for_each(|it| sum.add(it));
+        let living = stored.into_iter().filter(|it| is_open(it, over));
+        living.chain(records).for_each(|it| sum.add(it));
         let name = name("full");
         let file = self
             .put_state(&name, state::encode(&sum.records(true))?)

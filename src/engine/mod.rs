@@ -24,6 +24,7 @@ mod group_table;
 mod grouping;
 mod operators;
 mod render;
+mod state_log;
 mod state_share;
 mod view_store;
 mod wall;
@@ -36,6 +37,7 @@ pub use costs::{Cost, Costs, NodePlace};
 pub use distinct::Member;
 pub use gate::stored_watermark;
 pub use operators::state_names;
+pub use state_log::StateLog;
 pub use state_share::{Panes, Sharing, StateShare, StoredGroups};
 pub(crate) use state_share::{group_hash, list_of, unpacked};
 pub use wall::Wall;
@@ -214,40 +216,6 @@ pub enum StateContent {
     Group(Partial),
     Row(Row, i64),
     Packed(PackedRow),
-}
-
-/// Records in the order in which operators took them in. They lie in pieces, since a list of millions that grows is copied again and again.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct StateLog(Vec<Vec<StateRecord>>);
-
-impl StateLog {
-    const PIECE: usize = 512;
-
-    pub fn push(&mut self, record: StateRecord) {
-        match self.0.last_mut() {
-            Some(piece) if piece.len() < Self::PIECE => piece.push(record),
-            Some(_) => {
-                let mut piece = Vec::with_capacity(Self::PIECE);
-                piece.push(record);
-                self.0.push(piece);
-            }
-            None => self.0.push(vec![record]),
-        }
-    }
-
-    /// Adds all of another one.
-    pub fn append(&mut self, mut other: StateLog) {
-        self.0.append(&mut other.0);
-    }
-}
-
-impl IntoIterator for StateLog {
-    type Item = StateRecord;
-    type IntoIter = std::iter::Flatten<std::vec::IntoIter<Vec<StateRecord>>>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter().flatten()
-    }
 }
 
 /// A row in bytes, as operators that keep rows whole have it.

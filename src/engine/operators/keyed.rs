@@ -4,11 +4,11 @@
 //! closed one are taken back: what that changes is final, so it ends at the edge of the operator ([`while_open`]).
 
 use super::{ChangeStream, ClockStream, RunEpochs, Shared};
+use crate::engine::PackedRow;
 use crate::engine::changes::Changes;
 use crate::engine::costs::Keeps;
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
-use crate::engine::{PackedRow, StateContent};
 use crate::model::Held;
 use crate::model::held::{allocated, of_tree};
 use crate::plan::{GroupWindow, Order, RowEnd, nullable};
@@ -220,13 +220,8 @@ pub(super) fn taken_in<'s, T: 'static>(
         if !is_stored || epoch <= boot {
             return;
         }
-        let row = PackedRow {
-            bytes: row.to_vec(),
-            end_us,
-            diff: diff as i64,
-        };
-        let content = StateContent::Packed(row);
-        shared.borrow_mut().capture(epoch, &operator, content);
+        let mut shared = shared.borrow_mut();
+        shared.capture_packed(epoch, &operator, row, end_us, diff as i64);
     };
     let take = move |epoch: u64, changes: &Changes, give: &mut dyn FnMut(T)| {
         let Some(batch) = changes.batch() else { return };

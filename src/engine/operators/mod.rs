@@ -196,4 +196,16 @@ impl Shared {
         };
         self.captured.entry(epoch).or_default().push(record);
     }
+
+    fn capture_packed(
+        &mut self,
+        epoch: u64,
+        operator: &Arc<str>,
+        bytes: &[u8],
+        end_us: Option<i64>,
+        diff: i64,
+    ) {
+        let log = self.captured.entry(epoch).or_default();
+        log.push_packed(operator, bytes, end_us, diff);
+    }
 }

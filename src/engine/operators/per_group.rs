@@ -15,7 +15,6 @@ use crate::engine::costs::Keeps;
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
 use crate::engine::worker::Place;
-use crate::engine::{PackedRow, StateContent};
 use crate::model::held::{allocated, of_tree, of_vec};
 use crate::model::{Epoch, Failure, Held};
 use crate::plan::{GroupWindow, PerGroup, Sessions, nullable};
@@ -326,12 +325,7 @@ impl Groups {
                     group.rows.insert(row, count);
                     continue;
                 }
-                let content = StateContent::Packed(PackedRow {
-                    bytes: row,
-                    end_us: None,
-                    diff: -(count as i64),
-                });
-                shared.capture(epoch, &self.computed.id, content);
+                shared.capture_packed(epoch, &self.computed.id, &row, None, -(count as i64));
             }
             closing.note(&key, group, open);
             recount(&key, group, &mut self.held);

@@ -11,7 +11,6 @@ use crate::engine::changes::Changes;
 use crate::engine::costs::Keeps;
 use crate::engine::encoded::{Bytes, Encoder, hash};
 use crate::engine::gate::Gate;
-use crate::engine::{PackedRow, StateContent};
 use crate::model::Held;
 use crate::model::held::{allocated, of_tree, of_vec};
 use crate::plan::{GroupWindow, Order, PerGroup, Rank, RankLimit, Ranking, nullable};
@@ -111,12 +110,8 @@ pub(in crate::engine) fn ranked<'s>(
                             }
                             let mut shared = shared.borrow_mut();
                             for (row, diff) in rows {
-                                let content = StateContent::Packed(PackedRow {
-                                    bytes: order_and_row(&row).1.to_vec(),
-                                    end_us: None,
-                                    diff: diff as i64,
-                                });
-                                shared.capture(epoch, &id, content);
+                                let row = order_and_row(&row).1;
+                                shared.capture_packed(epoch, &id, row, None, diff as i64);
                             }
                         }
                         for results in results.chunks(ROWS_AT_ONCE) {

@@ -7,11 +7,11 @@
 
 use super::by_clock::{ByClock, by_clock};
 use super::{ChangeStream, ClockStream, Due, RunEpochs, Shared};
+use crate::engine::PackedRow;
 use crate::engine::changes::Changes;
 use crate::engine::costs::Keeps;
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
-use crate::engine::{PackedRow, StateContent};
 use crate::model::Held;
 use crate::model::held::{allocated, of_tree};
 use crate::plan::{Temporal, TemporalBound, Timescale, nullable};
@@ -307,12 +307,8 @@ impl Rows {
             Stored::There => there,
             Stored::Waiting => waiting,
         };
-        let content = StateContent::Packed(PackedRow {
-            bytes: row.clone(),
-            end_us: None,
-            diff: diff as i64,
-        });
-        self.shared.borrow_mut().capture(epoch, operator, content);
+        let mut shared = self.shared.borrow_mut();
+        shared.capture_packed(epoch, operator, row, None, diff as i64);
     }
 }
 
