@@ -4,6 +4,7 @@
 //! behind it, up to the greatest rank. Where rows only come and nobody reads beyond a rank, no more rows are kept than have it, and only these become
 //! part of the stored state; most new rows are then turned away by one comparison.
 
+use self::contenders::{Contest, contenders};
 use super::keyed::{Closing, Form, Input, keyed, order_and_row, while_open};
 use super::per_group::difference;
 use super::{ChangeStream, ClockStream, RunEpochs, Shared};
@@ -51,6 +52,20 @@ pub(in crate::engine) fn ranked<'s>(
 ) -> ChangeStream<'s> {
     let closing = Closing::of(group.window, gate.as_ref());
     let drops = ranking.kept_up_to().is_some();
+    let order = stated(ranking, input.schema.fields().len());
+    let input = match ranking.kept_up_to() {
+        None => input,
+        Some(limit) => {
+            let contest = Contest {
+                key: group.keys.clone(),
+                order: order.to_vec(),
+                rank: ranking.ranks[limit.rank],
+                limit,
+            };
+            let rows = contenders(input.rows, contest, &input.schema);
+            Input { rows, ..input }
+        }
+    };
     let of_output = Output {
         rows: Encoder::new(&nullable(&input.schema)),
         schema: nullable(schema),
@@ -60,7 +75,7 @@ pub(in crate::engine) fn ranked<'s>(
     let form = Form {
         key: group.keys.clone(),
         nulls_match: true,
-        order: Some(stated(ranking, input.schema.fields().len()).to_vec()),
+        order: Some(order.to_vec()),
         is_stored: !drops,
     };
     let rows = keyed(input, form, group.id.clone(), closing, epochs, shared);
@@ -518,6 +533,8 @@ impl Output {
         Changes::signed(batch.expect("columns are of the schema"), diffs)
     }
 }
+
+mod contenders;
 
 #[cfg(test)]
 mod tests;
