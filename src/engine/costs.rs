@@ -10,7 +10,7 @@
 mod arrangements;
 mod busy;
 
-pub(super) use arrangements::{PointsAt, watch, watched};
+pub(super) use arrangements::{PointsAt, Watched, watch, watched};
 pub(super) use busy::measure_busy;
 
 use crate::model::Held;

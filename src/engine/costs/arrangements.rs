@@ -5,6 +5,7 @@
 
 use super::{Keeps, Owners};
 use crate::engine::encoded::Bytes;
+use crate::engine::operators::{RowBytes, bytes_of};
 use crate::model::Held;
 use crate::model::held::{allocated, of_vec};
 use differential_dataflow::Data;
@@ -29,6 +30,12 @@ pub(in crate::engine) trait PointsAt {
 impl PointsAt for Bytes {
     fn points_at(&self) -> usize {
         allocated(self.capacity())
+    }
+}
+
+impl PointsAt for RowBytes {
+    fn points_at(&self) -> usize {
+        bytes_of(self)
     }
 }
 

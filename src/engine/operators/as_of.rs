@@ -5,7 +5,7 @@
 //! and the difference is what changes. For the nearest time behind, both sides lie in descending order, and all else is the same.
 
 use super::join::{Shape, state_names};
-use super::keyed::{Form, Input, keyed, order_and_row};
+use super::keyed::{Form, Input, RowBytes, bytes_of, keyed, order_and_row};
 use super::{ChangeStream, RunEpochs, Shared};
 use crate::engine::changes::Changes;
 use crate::engine::costs::Keeps;
@@ -13,7 +13,6 @@ use crate::engine::encoded::Bytes;
 use crate::model::Held;
 use crate::model::held::{allocated, of_tree};
 use crate::plan::{AsOf, Order};
-use differential_dataflow::Hashable;
 use differential_dataflow::consolidation::consolidate;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -23,7 +22,7 @@ use std::ops::Bound;
 use std::rc::Rc;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::Operator;
 
@@ -33,14 +32,13 @@ const ROWS_AT_ONCE: usize = 8192;
 const BEHIND: [u8; 9] = [u8::MAX; 9];
 
 /// A left row and its match.
-type Pair = (Bytes, Option<Bytes>);
-type Update = ((Option<Bytes>, Bytes), u64, isize);
+type Pair = (RowBytes, Option<RowBytes>);
 
 /// Changes of one epoch.
 #[derive(Default)]
 struct Taken {
-    left: Vec<((Option<Bytes>, Bytes), isize)>,
-    right: Vec<((Option<Bytes>, Bytes), isize)>,
+    left: Vec<((Option<Bytes>, RowBytes), isize)>,
+    right: Vec<((Option<Bytes>, RowBytes), isize)>,
 }
 
 /// The rows of an ASOF join as changes, with the columns of both sides.
@@ -70,7 +68,6 @@ pub(in crate::engine) fn as_of<'s>(
     let (left_keys, right_keys) = as_of.keys.iter().copied().unzip();
     let left = side(left, left_keys, as_of.times.0, of_left);
     let right = side(right, right_keys, as_of.times.1, of_right);
-    let place = |it: &Update| it.0.0.as_ref().unwrap_or(&it.0.1).hashed();
     let keys = Keys {
         takes_equal: as_of.takes_equal,
         keeps_unmatched: as_of.keeps_unmatched,
@@ -81,8 +78,8 @@ pub(in crate::engine) fn as_of<'s>(
     left.inner
         .binary_frontier::<_, CapacityContainerBuilder<Changes>, _, _, _, _>(
             right.inner,
-            Exchange::new(place),
-            Exchange::new(place),
+            Pipeline,
+            Pipeline,
             "AsOf",
             move |_, _| {
                 let mut open: BTreeMap<u64, (Capability<u64>, Taken)> = BTreeMap::new();
@@ -139,8 +136,8 @@ struct Keys {
 /// The rows of a key on both sides, in the order of time, each with how often it is there.
 #[derive(Default)]
 struct Key {
-    left: BTreeMap<Bytes, isize>,
-    right: BTreeMap<Bytes, isize>,
+    left: BTreeMap<RowBytes, isize>,
+    right: BTreeMap<RowBytes, isize>,
     /// What the bytes of its rows take.
     bytes: usize,
 }
@@ -148,8 +145,8 @@ struct Key {
 /// Changes of the rows of one key.
 #[derive(Default)]
 struct Changed {
-    left: Vec<(Bytes, isize)>,
-    right: Vec<(Bytes, isize)>,
+    left: Vec<(RowBytes, isize)>,
+    right: Vec<(RowBytes, isize)>,
 }
 
 impl Keys {
@@ -199,7 +196,7 @@ impl Key {
         &mut self,
         changed: Changed,
         takes_equal: bool,
-        mut yields: impl FnMut(&Bytes, Option<&Bytes>, isize),
+        mut yields: impl FnMut(&RowBytes, Option<&RowBytes>, isize),
     ) {
         let touched = self.touched(&changed.right, takes_equal);
         for (row, count) in &touched {
@@ -216,25 +213,29 @@ impl Key {
     }
 
     fn held(&self) -> Held {
-        let of_side = |it: &BTreeMap<Bytes, isize>| Held {
+        let of_side = |it: &BTreeMap<RowBytes, isize>| Held {
             rows: it.len(),
-            bytes: of_tree::<Bytes, isize>(it.len()),
+            bytes: of_tree::<RowBytes, isize>(it.len()),
         };
         of_side(&self.left) + of_side(&self.right) + Held::bytes(self.bytes)
     }
 
     /// The last right row that is not behind a left one.
-    fn matching(&self, left: &[u8], takes_equal: bool) -> Option<&Bytes> {
+    fn matching(&self, left: &[u8], takes_equal: bool) -> Option<&RowBytes> {
         let time = order_and_row(left).0;
         let end: Bytes = match takes_equal {
             true => [time, &BEHIND].concat(),
             false => time.to_vec(),
         };
-        self.right.range(..end).next_back().map(|it| it.0)
+        let before = (Bound::Unbounded, Bound::Excluded(end.as_slice()));
+        self.right
+            .range::<[u8], _>(before)
+            .next_back()
+            .map(|it| it.0)
     }
 
     /// The left rows whose match may be another after these changes on the right, which are in order.
-    fn touched(&self, changes: &[(Bytes, isize)], takes_equal: bool) -> Vec<(Bytes, isize)> {
+    fn touched(&self, changes: &[(RowBytes, isize)], takes_equal: bool) -> Vec<(RowBytes, isize)> {
         // Where left rows begin that a right one matches.
         let from = |right: &[u8]| -> Bytes {
             let time = order_and_row(right).0;
@@ -243,15 +244,15 @@ impl Key {
                 false => [time, &BEHIND].concat(),
             }
         };
-        let mut touched: Vec<(Bytes, isize)> = Vec::new();
+        let mut touched: Vec<(RowBytes, isize)> = Vec::new();
         let mut passed: Option<Bytes> = None;
         for (row, diff) in changes {
             let before = self.right.get(row).copied().unwrap_or_default();
             if (before == 0) == (before + diff == 0) {
                 continue;
             }
-            let behind = (Bound::Excluded(row.clone()), Bound::Unbounded);
-            let next = self.right.range(behind).next();
+            let behind = (Bound::Excluded(&**row), Bound::Unbounded);
+            let next = self.right.range::<[u8], _>(behind).next();
             let end = next.map_or(Bound::Unbounded, |it| Bound::Excluded(from(it.0)));
             let start = from(row).max(passed.take().unwrap_or_default());
             if let Bound::Excluded(end) = &end
@@ -260,7 +261,11 @@ impl Key {
                 passed = Some(start);
                 continue;
             }
-            let rows = self.left.range((Bound::Included(start), end.clone()));
+            let bounds = (
+                Bound::Included(start.as_slice()),
+                end.as_ref().map(Bytes::as_slice),
+            );
+            let rows = self.left.range::<[u8], _>(bounds);
             touched.extend(rows.map(|(row, count)| (row.clone(), *count)));
             match end {
                 Bound::Excluded(end) => passed = Some(end),
@@ -273,9 +278,9 @@ impl Key {
 }
 
 /// Adds to rows; `bytes` is what all rows take.
-fn add(rows: &mut BTreeMap<Bytes, isize>, changes: Vec<(Bytes, isize)>, bytes: &mut usize) {
+fn add(rows: &mut BTreeMap<RowBytes, isize>, changes: Vec<(RowBytes, isize)>, bytes: &mut usize) {
     for (row, diff) in changes {
-        let of_row = allocated(row.len());
+        let of_row = bytes_of(&row);
         match rows.get_mut(&row) {
             Some(count) => {
                 *count += diff;

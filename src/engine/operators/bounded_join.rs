@@ -11,17 +11,15 @@ use super::keyed::{TakenIn, closed_at, first_open};
 use super::{ChangeStream, ClockStream, Shared, in_pieces};
 use crate::engine::changes::Changes;
 use crate::engine::costs::Keeps;
-use crate::engine::encoded::hash;
 use crate::engine::gate::Gate;
 use crate::model::Held;
 use rows::Rows;
-use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Concat;
 use timely::dataflow::operators::generic::Operator;
 
@@ -34,7 +32,7 @@ const NEVER: i64 = i64::MAX;
 pub(super) type Side<'s> = StreamVec<'s, u64, Given>;
 
 /// A row with its key, which is not NULL, as it is matched and held.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(super) struct Given {
     row: KeyedRow,
     is_left: bool,
@@ -52,7 +50,7 @@ impl Given {
         Some(Given {
             row: KeyedRow::new(key, row.row),
             is_left,
-            hash: hash(key),
+            hash: row.hash,
             end: row.end_us.unwrap_or(NEVER),
             epoch: row.epoch,
             diff: row.diff,
@@ -61,7 +59,7 @@ impl Given {
 }
 
 /// A key and behind it the row, in one piece of memory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct KeyedRow {
     bytes: Box<[u8]>,
     key_len: u32,
@@ -106,7 +104,7 @@ pub(super) fn bounded_pairs<'s>(
     left.concat(right)
         .binary_frontier::<_, CapacityContainerBuilder<Changes>, _, _, _, _>(
             ticks,
-            Exchange::new(|it: &Given| it.hash),
+            Pipeline,
             Pipeline,
             "BoundedJoin",
             move |capability, _| {

@@ -11,10 +11,10 @@
 //! still match: what that would take back is final, so the retraction ends at the edge of the join.
 
 use super::bounded_join::{Given, bounded_pairs};
-use super::keyed::{Closing, Form, Input, Keyed, TakenIn, keyed, taken_in, while_open};
+use super::keyed::{Closing, Form, Input, Keyed, RowBytes, TakenIn, keyed, taken_in, while_open};
 use super::{ChangeStream, ClockStream, Refusal, RunEpochs, Shared, map};
 use crate::engine::changes::Changes;
-use crate::engine::costs::watched;
+use crate::engine::costs::{Watched, watched};
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
 use crate::plan::{Join, JoinKind, RowEnd, nullable};
@@ -24,6 +24,9 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use differential_dataflow::consolidation::consolidate;
 use differential_dataflow::operators::ThresholdTotal;
+use differential_dataflow::operators::arrange::arrangement::arrange_core;
+use differential_dataflow::operators::arrange::{Arranged, TraceAgent};
+use differential_dataflow::trace::implementations::{KeyBatcher, KeySpine, ValBatcher, ValSpine};
 use differential_dataflow::{AsCollection, VecCollection};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -35,8 +38,8 @@ use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::Operator;
 use timely::dataflow::operators::{Capability, Concatenate};
 
-type Rows<'s> = VecCollection<'s, u64, Bytes, isize>;
-type Pairs<'s> = VecCollection<'s, u64, (Bytes, Bytes), isize>;
+type Rows<'s> = VecCollection<'s, u64, RowBytes, isize>;
+type Pairs<'s> = VecCollection<'s, u64, (RowBytes, RowBytes), isize>;
 type Builder = CapacityContainerBuilder<Changes>;
 
 /// Rows that leave at a time.
@@ -98,10 +101,7 @@ pub(in crate::engine) fn join<'s>(
     let right = side(right, right_keys, of_right, join.window.map(|it| it.right));
     let arranged = |side: &Keyed<'s>, name: &str| {
         let rows = side.clone().flat_map(|(key, row)| Some((key?, row)));
-        watched(
-            rows.arrange_by_key_named(name),
-            &mut shared.borrow_mut().owners,
-        )
+        by_key(rows, name, shared)
     };
     let by_key_left = arranged(&left, "JoinLeft");
     let needs_pairs = match join.kind {
@@ -131,20 +131,13 @@ pub(in crate::engine) fn join<'s>(
         let with_match: Rows<'s> = match (&join.filter, &inner) {
             (Some(_), Some(inner)) => {
                 let matched = rows_of_side(inner.clone(), &shape, from_left);
-                let matched = distinct(matched, shared).arrange_by_self_named("JoinMatched");
-                let rows = all
-                    .clone()
-                    .map(|row| (row, ()))
-                    .arrange_by_key_named("JoinRows");
-                let mut shared = shared.borrow_mut();
-                let rows = watched(rows, &mut shared.owners);
-                let matched = watched(matched, &mut shared.owners);
-                drop(shared);
-                rows.join_core(matched, |row, (), ()| Some(row.clone()))
+                let matched = by_self(distinct(matched, shared), "JoinMatched", shared);
+                let rows = all.clone().map(|row| row.to_vec());
+                let rows = by_self(rows, "JoinRows", shared);
+                rows.join_core(matched, |row, (), ()| Some(RowBytes::from(&**row)))
             }
             (Some(_), None) | (None, _) => {
-                let keys = matched_keys(other).arrange_by_self_named("JoinKeys");
-                let keys = watched(keys, &mut shared.borrow_mut().owners);
+                let keys = by_self(matched_keys(other), "JoinKeys", shared);
                 let by_key = match (from_left, &by_key_right) {
                     (false, Some(by_key_right)) => by_key_right.clone(),
                     (true, _) | (false, None) => by_key_left.clone(),
@@ -156,13 +149,16 @@ pub(in crate::engine) fn join<'s>(
         (with_match, without)
     };
     let padded = |rows: Rows<'s>, is_left: bool| {
-        let nothing = shape.nothing(!is_left);
+        let nothing = RowBytes::from(shape.nothing(!is_left));
         rows.map(move |row| match is_left {
             true => (row, nothing.clone()),
             false => (nothing.clone(), row),
         })
     };
-    let alone = |rows: Rows<'s>| rows.map(|row| (row, Bytes::new()));
+    let alone = |rows: Rows<'s>| {
+        let nothing = RowBytes::from([]);
+        rows.map(move |row| (row, nothing.clone()))
+    };
     let parts: Vec<ChangeStream<'s>> = match (join.kind, inner.clone()) {
         (JoinKind::Inner, Some(inner)) => vec![inner],
         (JoinKind::Left, Some(inner)) => {
@@ -206,10 +202,36 @@ pub(in crate::engine) fn join<'s>(
     }
 }
 
-/// Each row once.
-fn distinct<'s>(rows: Rows<'s>, shared: &Rc<RefCell<Shared>>) -> Rows<'s> {
-    let rows = rows.arrange_by_self_named("JoinDistinct");
-    watched(rows, &mut shared.borrow_mut().owners).distinct_total()
+/// Each key or row once.
+fn distinct<'s>(
+    rows: VecCollection<'s, u64, Bytes, isize>,
+    shared: &Rc<RefCell<Shared>>,
+) -> VecCollection<'s, u64, Bytes, isize> {
+    by_self(rows, "JoinDistinct", shared).distinct_total()
+}
+
+/// An arrangement of rows that are at the worker of their key already.
+fn by_key<'s>(
+    rows: VecCollection<'s, u64, (Bytes, RowBytes), isize>,
+    name: &str,
+    shared: &Rc<RefCell<Shared>>,
+) -> Arranged<'s, Watched<TraceAgent<ValSpine<Bytes, RowBytes, u64, isize>>>> {
+    let batcher = ValBatcher::<Bytes, RowBytes, u64, isize>::new;
+    let arranged =
+        arrange_core::<_, _, _, ValSpine<_, _, _, _>>(rows.inner, Pipeline, name, batcher);
+    watched(arranged, &mut shared.borrow_mut().owners)
+}
+
+/// The same of keys, or of rows, by themselves.
+fn by_self<'s>(
+    rows: VecCollection<'s, u64, Bytes, isize>,
+    name: &str,
+    shared: &Rc<RefCell<Shared>>,
+) -> Arranged<'s, Watched<TraceAgent<KeySpine<Bytes, u64, isize>>>> {
+    let batcher = KeyBatcher::<Bytes, u64, isize>::new;
+    let rows = rows.map(|it| (it, ())).inner;
+    let arranged = arrange_core::<_, _, _, KeySpine<_, _, _>>(rows, Pipeline, name, batcher);
+    watched(arranged, &mut shared.borrow_mut().owners)
 }
 
 fn form(join: &Join, key: Vec<usize>) -> Form {
@@ -310,7 +332,7 @@ impl Decoder {
 fn as_changes<'s>(rows: Pairs<'s>, decoder: Decoder, cancels: bool) -> ChangeStream<'s> {
     rows.inner
         .unary_frontier::<Builder, _, _, _>(Pipeline, "Joined", move |_, _| {
-            type Open = (Capability<u64>, Vec<((Bytes, Bytes), isize)>);
+            type Open = (Capability<u64>, Vec<((RowBytes, RowBytes), isize)>);
             let mut open: BTreeMap<u64, Open> = BTreeMap::new();
             move |(input, frontier), output| {
                 input.for_each(|capability, data| {
@@ -342,7 +364,11 @@ fn as_changes<'s>(rows: Pairs<'s>, decoder: Decoder, cancels: bool) -> ChangeStr
 }
 
 /// The rows of one side among pairs, as often as they have a match.
-fn rows_of_side<'s>(pairs: ChangeStream<'s>, shape: &Shape, from_left: bool) -> Rows<'s> {
+fn rows_of_side<'s>(
+    pairs: ChangeStream<'s>,
+    shape: &Shape,
+    from_left: bool,
+) -> VecCollection<'s, u64, Bytes, isize> {
     let of_left = shape.left.fields().len();
     let of_right = shape.right.fields().len();
     let (columns, schema) = match from_left {
@@ -361,9 +387,10 @@ fn rows_of_side<'s>(pairs: ChangeStream<'s>, shape: &Shape, from_left: bool) -> 
                         return;
                     };
                     let side = &batch.columns()[columns.clone()];
-                    let rows = encoder.encode(side, batch.num_rows()).into_iter();
+                    let rows = encoder.encoded(side);
                     let diff = |at: usize| changes.diffs().map_or(1, |it| it[at] as isize);
-                    let rows = rows.enumerate().map(|(at, row)| (row, epoch, diff(at)));
+                    let row = |at: usize| (rows.row(at).to_vec(), epoch, diff(at));
+                    let rows = (0..batch.num_rows()).map(row);
                     output.session(&capability).give_iterator(rows);
                 });
             }

@@ -1,13 +1,16 @@
 //! Rows by key: what operators take in that keep rows whole, such as joins.
 //!
-//! Keys and rows are bytes ([`Encoder`]). What comes in is journalled, and put in again after a restart. Where rows belong to windows, those of a
-//! closed one are taken back: what that changes is final, so it ends at the edge of the operator ([`while_open`]).
+//! Keys and rows are bytes ([`Encoder`]), and are handed on by the worker that their key falls to, in pieces if that is another one ([`sent`]): operators
+//! behind need not exchange them again. What comes in is journalled, and put in again after a restart. Where rows belong to windows, those of a closed
+//! one are taken back: what that changes is final, so it ends at the edge of the operator ([`while_open`]).
+
+mod sent;
 
 use super::{ChangeStream, ClockStream, RunEpochs, Shared};
 use crate::engine::PackedRow;
 use crate::engine::changes::Changes;
 use crate::engine::costs::Keeps;
-use crate::engine::encoded::{Bytes, Encoder};
+use crate::engine::encoded::{Bytes, Encoder, hash};
 use crate::engine::gate::Gate;
 use crate::model::Held;
 use crate::model::held::{allocated, of_tree};
@@ -17,18 +20,36 @@ use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use differential_dataflow::{AsCollection, VecCollection};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use sent::{Sending, Sent};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
-use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::generic::Operator;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::{Operator, OutputBuilder};
+use timely::dataflow::operators::{Capability, Concat};
 use timely::progress::frontier::MutableAntichain;
 
-/// Rows with their key, which is none if a part of it is NULL and NULL matches nothing.
-pub(super) type Keyed<'s> = VecCollection<'s, u64, (Option<Bytes>, Bytes), isize>;
+pub(super) use sent::worker_of;
+
+/// The bytes of a row, which operators of one worker share.
+pub(in crate::engine) type RowBytes = Rc<[u8]>;
+/// What [`RowBytes`] take beside the row: their counts.
+const COUNTS_BYTES: usize = 2 * size_of::<usize>();
+
+/// What a row takes of memory.
+pub(in crate::engine) fn bytes_of(row: &RowBytes) -> usize {
+    allocated(COUNTS_BYTES + row.len())
+}
+
+/// A row with its key, which is none if a part of it is NULL and NULL matches nothing.
+type KeyAndRow = (Option<Bytes>, RowBytes);
+
+/// Rows with their keys, at the workers that these fall to.
+pub(super) type Keyed<'s> = VecCollection<'s, u64, KeyAndRow, isize>;
 
 /// What an operator takes in.
 pub(in crate::engine) struct Input<'s> {
@@ -106,26 +127,26 @@ struct Spans(BTreeMap<i64, Span>);
 /// What was taken in, with how often, and what the bytes of it take.
 #[derive(Default)]
 struct Span {
-    rows: HashMap<(Option<Bytes>, Bytes), isize, FixedState>,
+    rows: HashMap<KeyAndRow, isize, FixedState>,
     bytes: usize,
 }
 
 impl Spans {
-    fn add(&mut self, end: i64, row: &(Option<Bytes>, Bytes), diff: isize) {
+    fn add(&mut self, end: i64, row: &KeyAndRow, diff: isize) {
         let span = self.0.entry(span_end(end)).or_default();
         match span.rows.get_mut(row) {
             Some(count) => *count += diff,
             None => {
                 let (key, bytes) = row;
                 let of_key = key.as_ref().map_or(0, |it| allocated(it.len()));
-                span.bytes += of_key + allocated(bytes.len());
+                span.bytes += of_key + bytes_of(bytes);
                 span.rows.insert(row.clone(), diff);
             }
         }
     }
 
     /// Everything of spans that end by then.
-    fn closed(&mut self, watermark: i64) -> Vec<((Option<Bytes>, Bytes), isize)> {
+    fn closed(&mut self, watermark: i64) -> Vec<(KeyAndRow, isize)> {
         let mut closed = Vec::new();
         while let Some(entry) = self.0.first_entry()
             && *entry.key() <= watermark
@@ -156,7 +177,7 @@ pub(super) fn keyed<'s>(
     epochs: &RunEpochs,
     shared: &Rc<RefCell<Shared>>,
 ) -> Keyed<'s> {
-    let row = |it: &TakenIn<'_>| (it.key.map(<[u8]>::to_vec), it.row.to_vec());
+    let row = |it: &TakenIn<'_>| (it.key.map(<[u8]>::to_vec), RowBytes::from(it.row));
     match closing {
         Some(closing) => {
             let make = move |it: TakenIn<'_>| Some(((row(&it), it.end_us), it.epoch, it.diff));
@@ -172,12 +193,14 @@ pub(super) fn keyed<'s>(
 }
 
 /// A row with its key, and when it is let go, if ever.
-type Ending = ((Option<Bytes>, Bytes), Option<i64>);
+type Ending = (KeyAndRow, Option<i64>);
 
 /// A row as it was taken in.
 pub(super) struct TakenIn<'a> {
     /// None if a part of it is NULL and NULL matches nothing.
     pub key: Option<&'a [u8]>,
+    /// Of the key, or of the row if it has none.
+    pub hash: u64,
     pub row: &'a [u8],
     /// When it is let go, if ever.
     pub end_us: Option<i64>,
@@ -185,7 +208,7 @@ pub(super) struct TakenIn<'a> {
     pub diff: isize,
 }
 
-/// What `make` makes of each row; at first of what was restored. News becomes part of the stored state.
+/// What `make` makes of each row at the worker of its key; at first of what was restored. News becomes part of the stored state.
 pub(super) fn taken_in<'s, T: 'static>(
     input: Input<'s>,
     form: Form,
@@ -223,7 +246,14 @@ pub(super) fn taken_in<'s, T: 'static>(
         let mut shared = shared.borrow_mut();
         shared.capture_packed(epoch, &operator, row, end_us, diff as i64);
     };
-    let take = move |epoch: u64, changes: &Changes, give: &mut dyn FnMut(T)| {
+    let scope = input.rows.scope();
+    let (peers, here) = (scope.peers(), scope.index());
+    type Give<'a, T> = &'a mut dyn FnMut(T);
+    let (make, make_there) = {
+        let make = Rc::new(make);
+        (Rc::clone(&make), make)
+    };
+    let take = move |epoch: u64, changes: &Changes, stays: Give<'_, T>, leaves: Give<'_, Sent>| {
         let Some(batch) = changes.batch() else { return };
         let ends = ends(batch, end);
         let columns: Vec<ArrayRef> = key.iter().map(|it| batch.column(*it).clone()).collect();
@@ -234,6 +264,7 @@ pub(super) fn taken_in<'s, T: 'static>(
             encoder.encoded(&columns.collect::<Vec<_>>())
         });
         let mut ordered = Bytes::new();
+        let mut sending = Sending::new(peers, epoch, batch.num_rows());
         for (at, end_us) in ends.into_iter().enumerate() {
             let has_null = !nulls_match && columns.iter().any(|it| it.is_null(at));
             let diff = changes.diffs().map_or(1, |it| it[at] as isize);
@@ -245,37 +276,67 @@ pub(super) fn taken_in<'s, T: 'static>(
                     &ordered
                 }
             };
-            let made = make(TakenIn {
-                key: (!has_null).then(|| keys.row(at)),
+            let key = (!has_null).then(|| keys.row(at));
+            let row = TakenIn {
+                key,
+                hash: hash(key.unwrap_or(row)),
                 row,
                 end_us,
                 epoch,
                 diff,
-            });
-            made.into_iter().for_each(&mut *give);
+            };
+            match worker_of(row.hash, peers) {
+                worker if worker == here => make(row).into_iter().for_each(&mut *stays),
+                worker => sending.add(worker, &row, leaves),
+            }
         }
+        sending.end(leaves);
     };
     type Builder<T> = CapacityContainerBuilder<Vec<T>>;
-    input
-        .rows
-        .unary::<Builder<T>, _, _, _>(Pipeline, "Keyed", move |capability, _| {
-            let mut initial = Some((capability.delayed(&boot), restored));
-            move |input, output| {
-                if let Some((capability, restored)) = initial.take() {
-                    let mut output = output.session(&capability);
-                    take(boot, &restored, &mut |it| output.give(it));
-                }
-                input.for_each(|capability, changes| {
-                    let changes = std::mem::take(changes);
-                    let epoch = capability.least().copied().filter(|it| boot < *it);
-                    if let Some(epoch) = epoch {
-                        let capability = capability.delayed(&epoch, 0);
-                        let mut output = output.session(&capability);
-                        take(epoch, &changes, &mut |it| output.give(it));
-                    }
-                });
+    let mut builder = OperatorBuilder::new("Keyed".to_owned(), scope);
+    let mut rows = builder.new_input(input.rows, Pipeline);
+    let (stays, staying) = builder.new_output::<Vec<T>>();
+    let (leaves, leaving) = builder.new_output::<Vec<Sent>>();
+    let mut stays = OutputBuilder::<_, Builder<T>>::from(stays);
+    let mut leaves = OutputBuilder::<_, Builder<Sent>>::from(leaves);
+    builder.build(move |capabilities| {
+        let at = |epoch: u64| move |it: &Capability<u64>| it.delayed(&epoch);
+        let at_boot: Vec<Capability<u64>> = capabilities.iter().map(at(boot)).collect();
+        let mut initial = Some((at_boot, restored));
+        move |_frontiers| {
+            let (mut stays, mut leaves) = (stays.activate(), leaves.activate());
+            if let Some((capabilities, restored)) = initial.take() {
+                let mut stays = stays.session(&capabilities[0]);
+                let mut leaves = leaves.session(&capabilities[1]);
+                let (stays, leaves) = (&mut |it| stays.give(it), &mut |it| leaves.give(it));
+                take(boot, &restored, stays, leaves);
             }
-        })
+            rows.for_each(|capability, changes| {
+                let changes = std::mem::take(changes);
+                let epoch = capability.least().copied().filter(|it| boot < *it);
+                if let Some(epoch) = epoch {
+                    let of = [0, 1].map(|it| capability.delayed(&epoch, it));
+                    let mut stays = stays.session(&of[0]);
+                    let mut leaves = leaves.session(&of[1]);
+                    let (stays, leaves) = (&mut |it| stays.give(it), &mut |it| leaves.give(it));
+                    take(epoch, &changes, stays, leaves);
+                }
+            });
+        }
+    });
+    let to_worker = Exchange::new(Sent::worker);
+    let come = leaving.unary::<Builder<T>, _, _, _>(to_worker, "TakenIn", move |_, _| {
+        move |input, output| {
+            input.for_each(|capability, sent| {
+                let mut output = output.session(&capability);
+                for sent in sent.drain(..) {
+                    let made = sent.rows().filter_map(|it| make_there(it));
+                    made.for_each(|it| output.give(it));
+                }
+            });
+        }
+    });
+    staying.concat(come)
 }
 
 /// When each row of a batch is let go.
@@ -302,7 +363,7 @@ fn let_go<'s>(
     boot: u64,
     shared: &Rc<RefCell<Shared>>,
 ) -> Keyed<'s> {
-    type Update = ((Option<Bytes>, Bytes), u64, isize);
+    type Update = (KeyAndRow, u64, isize);
     type Builder = CapacityContainerBuilder<Vec<Update>>;
     let Closing { gate, ticks, .. } = closing;
     let windows = shared.borrow_mut().owners.keep(Spans::default());

@@ -32,7 +32,7 @@ pub(super) use detect::{RestoredDetector, detect};
 pub(super) use incidents::incidents;
 pub(super) use join::join;
 pub use join::state_names;
-pub(super) use keyed::Input;
+pub(super) use keyed::{Input, RowBytes, bytes_of};
 pub(super) use partials::{PartialStream, initial, partials};
 pub(super) use per_group::per_group;
 pub(super) use ranked::ranked;

@@ -7,12 +7,12 @@
 //! Rows of a session are taken out when it is closed, which changes nothing of the others ([`Sessions`]): they leave the stored state, and what
 //! they came to stays as it is.
 
-use super::keyed::{Closing, Form, Input, keyed, while_open};
+use super::keyed::{Closing, Form, Input, RowBytes, bytes_of, keyed, while_open, worker_of};
 use super::stateless::reason_of;
 use super::{ChangeStream, ClockStream, RunEpochs, Shared};
 use crate::engine::changes::Changes;
 use crate::engine::costs::Keeps;
-use crate::engine::encoded::{Bytes, Encoder};
+use crate::engine::encoded::{Bytes, Encoder, hash};
 use crate::engine::gate::Gate;
 use crate::engine::worker::Place;
 use crate::model::held::{allocated, of_tree, of_vec};
@@ -21,7 +21,6 @@ use crate::plan::{GroupWindow, PerGroup, Sessions, nullable};
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use datafusion::error::{DataFusionError, Result};
-use differential_dataflow::Hashable;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::cell::RefCell;
@@ -30,7 +29,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::Operator;
 use timely::dataflow::operators::{Capability, Concatenate};
 use timely::progress::frontier::MutableAntichain;
@@ -97,12 +96,9 @@ pub(in crate::engine) fn per_group<'s>(
         epochs,
         shared,
     );
-    type Update = ((Option<Bytes>, Bytes), u64, isize);
-    let key_of = |it: &Update| it.0.0.as_ref().map_or(0, Hashable::hashed);
-    let exchange = Exchange::new(key_of);
-    let owns = |key: &Bytes| key.hashed() % place.peers as u64 == place.index as u64;
     let first = epochs.first();
-    let is_one = group.is_one && owns(&Bytes::new());
+    // Its key has no columns.
+    let is_one = group.is_one && worker_of(hash(&[]), place.peers) == place.index;
     let scope = rows.inner.scope();
     let of_sessions = gate.clone().filter(|_| closes);
     let (clock, ticks) = match of_sessions {
@@ -114,11 +110,11 @@ pub(in crate::engine) fn per_group<'s>(
         .inner
         .binary_frontier::<_, CapacityContainerBuilder<Changes>, _, _, _, _>(
             ticks,
-            exchange,
+            Pipeline,
             Pipeline,
             "PerGroup",
             move |capability, _| {
-                type Open = (Capability<u64>, Vec<(Bytes, Bytes, isize)>, bool);
+                type Open = (Capability<u64>, Vec<(Bytes, RowBytes, isize)>, bool);
                 let mut open: BTreeMap<u64, Open> = BTreeMap::new();
                 if is_one {
                     open.insert(first, (capability.delayed(&first), Vec::new(), true));
@@ -195,7 +191,7 @@ struct ClosingSessions {
 
 #[derive(Default)]
 struct Group {
-    rows: BTreeMap<Bytes, isize>,
+    rows: BTreeMap<RowBytes, isize>,
     /// What it has come to, sorted.
     results: Vec<Bytes>,
     /// When its first session is over.
@@ -225,7 +221,7 @@ impl Groups {
     /// Takes changes of an epoch in; what they change in the results, but for those of sessions that are `closed` by this watermark.
     fn change(
         &mut self,
-        changes: Vec<(Bytes, Bytes, isize)>,
+        changes: Vec<(Bytes, RowBytes, isize)>,
         epoch: Epoch,
         with_the_one: bool,
         closed: Option<i64>,
@@ -339,13 +335,14 @@ impl Groups {
 
 /// Counts what a group holds. A change of one goes through all its rows anyway.
 fn recount(key: &Bytes, group: &mut Group, all: &mut Held) {
-    let pieces = group.rows.keys().chain(&group.results).chain([key]);
+    let rows: usize = group.rows.keys().map(bytes_of).sum();
+    let pieces = group.results.iter().chain([key]);
     let pieces: usize = pieces.map(|it| allocated(it.capacity())).sum();
     let tables =
-        of_tree::<Bytes, isize>(group.rows.len()) + of_vec::<Bytes>(group.results.capacity());
+        of_tree::<RowBytes, isize>(group.rows.len()) + of_vec::<Bytes>(group.results.capacity());
     let held = Held {
         rows: group.rows.len(),
-        bytes: pieces + tables,
+        bytes: rows + pieces + tables,
     };
     *all -= std::mem::replace(&mut group.held, held);
     *all += held;
@@ -361,7 +358,11 @@ impl Keeps for Groups {
 
 impl ClosingSessions {
     /// The time of each row. One without a time would be in no session, and stay.
-    fn times<'a>(&self, of: &Encoder, rows: impl Iterator<Item = &'a Bytes>) -> Vec<i64> {
+    fn times<'a, B: AsRef<[u8]> + 'a>(
+        &self,
+        of: &Encoder,
+        rows: impl Iterator<Item = &'a B>,
+    ) -> Vec<i64> {
         let columns = of.decode(rows);
         let times = columns[self.time].as_primitive::<TimestampMicrosecondType>();
         times.iter().map(|it| it.unwrap_or(i64::MAX)).collect()
@@ -441,7 +442,7 @@ impl Computed {
             let count = usize::try_from(*count).expect("a row is there as often as it came");
             std::iter::repeat_n(row, count)
         });
-        let rows: Vec<&Bytes> = rows.collect();
+        let rows: Vec<&RowBytes> = rows.collect();
         if rows.is_empty() && !self.group.is_one {
             return Ok(HashMap::default());
         }

@@ -5,7 +5,7 @@
 //! part of the stored state; most new rows are then turned away by one comparison.
 
 use self::contenders::{Contest, contenders};
-use super::keyed::{Closing, Form, Input, keyed, order_and_row, while_open};
+use super::keyed::{Closing, Form, Input, RowBytes, bytes_of, keyed, order_and_row, while_open};
 use super::per_group::difference;
 use super::{ChangeStream, ClockStream, RunEpochs, Shared};
 use crate::engine::changes::Changes;
@@ -17,7 +17,6 @@ use crate::model::held::{allocated, of_tree, of_vec};
 use crate::plan::{GroupWindow, Order, PerGroup, Rank, RankLimit, Ranking, nullable};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use differential_dataflow::Hashable;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
@@ -26,7 +25,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::Operator;
 
@@ -36,9 +35,7 @@ const ROWS_AT_ONCE: usize = 8192;
 const FEW_ROWS: usize = 32;
 
 /// The bytes of a row behind those that it is ordered by. It is among the rows of a group and on its way to readers and to the stored state at once.
-type OrderedRow = Rc<[u8]>;
-/// What an [`OrderedRow`] takes beside its bytes: its counts.
-const COUNTS_BYTES: usize = 2 * size_of::<usize>();
+type OrderedRow = RowBytes;
 
 /// The rows of all groups with their ranks, as changes.
 pub(in crate::engine) fn ranked<'s>(
@@ -79,8 +76,6 @@ pub(in crate::engine) fn ranked<'s>(
         is_stored: !drops,
     };
     let rows = keyed(input, form, group.id.clone(), closing, epochs, shared);
-    type Keyed = ((Option<Bytes>, Bytes), u64, isize);
-    let exchange = Exchange::new(|it: &Keyed| it.0.0.as_ref().map_or(0, Hashable::hashed));
     let numbering = Numbering {
         ranks: ranking.ranks.clone(),
         limit: ranking.limit,
@@ -91,7 +86,7 @@ pub(in crate::engine) fn ranked<'s>(
     let changes = rows
         .inner
         .unary_frontier::<CapacityContainerBuilder<Changes>, _, _, _>(
-            exchange,
+            Pipeline,
             "Ranked",
             move |_, _| {
                 let mut open: BTreeMap<u64, (Capability<u64>, Vec<Update>)> = BTreeMap::new();
@@ -104,7 +99,7 @@ pub(in crate::engine) fn ranked<'s>(
                                 .or_insert_with(|| (capability.delayed(&epoch, 0), Vec::new()));
                             open.1.push(Update {
                                 key: key.unwrap_or_default(),
-                                row: row.into(),
+                                row,
                                 diff,
                             });
                         }
@@ -344,10 +339,6 @@ impl Group {
         self.bytes -= gone.iter().map(|it| bytes_of(&it.0)).sum::<usize>();
         gone
     }
-}
-
-fn bytes_of(row: &OrderedRow) -> usize {
-    allocated(COUNTS_BYTES + row.len())
 }
 
 /// Ranks of a row; zero is one that nobody asked for.

@@ -6,21 +6,21 @@ use crate::model::held::measured::{assert_about, kept};
 use proptest::prelude::*;
 
 /// A row of one byte at a time of another.
-fn row(time: u8, row: u8) -> Bytes {
+fn row(time: u8, row: u8) -> RowBytes {
     let mut bytes = Bytes::new();
     in_order(&[1, time], &[1, row], &mut bytes);
-    bytes
+    bytes.into()
 }
 
 /// From the definition: the last right row, by time and then as a whole, whose time is before that of the left one.
 fn expected(
     keys: &Keys,
-    left: &BTreeMap<Bytes, isize>,
-    right: &BTreeMap<Bytes, isize>,
+    left: &BTreeMap<RowBytes, isize>,
+    right: &BTreeMap<RowBytes, isize>,
 ) -> BTreeMap<Pair, isize> {
-    let time = |it: &Bytes| order_and_row(it).0.to_vec();
+    let time = |it: &RowBytes| order_and_row(it).0.to_vec();
     let pairs = left.iter().filter_map(|(row, count)| {
-        let is_before = |it: &&Bytes| match keys.takes_equal {
+        let is_before = |it: &&RowBytes| match keys.takes_equal {
             true => time(it) <= time(row),
             false => time(it) < time(row),
         };
@@ -34,8 +34,8 @@ fn expected(
 fn counted(keys: &Keys) -> Held {
     let of_key = |(key, it): (&Bytes, &Key)| {
         let rows = it.left.keys().chain(it.right.keys());
-        let rows: usize = rows.map(|it| allocated(it.len())).sum();
-        let trees = [&it.left, &it.right].map(|it| of_tree::<Bytes, isize>(it.len()));
+        let rows: usize = rows.map(bytes_of).sum();
+        let trees = [&it.left, &it.right].map(|it| of_tree::<RowBytes, isize>(it.len()));
         Held {
             rows: it.left.len() + it.right.len(),
             bytes: allocated(key.len()) + rows + trees.iter().sum::<usize>(),
@@ -105,7 +105,7 @@ fn check(takes_equal: bool, keeps_unmatched: bool, epochs: Vec<Epoch>) {
         assert_eq!(results, expected(&keys, &left, &right));
         assert_eq!(keys.held, counted(&keys));
     }
-    let all = |it: &BTreeMap<Bytes, isize>| it.is_empty();
+    let all = |it: &BTreeMap<RowBytes, isize>| it.is_empty();
     assert_eq!(keys.keys.is_empty(), all(&left) && all(&right));
 }
 
@@ -130,7 +130,7 @@ fn a_change_touches_only_rows_up_to_the_next_one() {
         right: [10, 20, 30].map(|it| (row(it, 0), 1)).into(),
         bytes: 0,
     };
-    let touched = |changes: &[(Bytes, isize)]| -> Vec<u8> {
+    let touched = |changes: &[(RowBytes, isize)]| -> Vec<u8> {
         let touched = key.touched(changes, true);
         touched.iter().map(|it| order_and_row(&it.0).0[1]).collect()
     };

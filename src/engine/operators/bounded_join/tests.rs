@@ -1,6 +1,7 @@
 //! What a side of a bounded join holds is what was added and has neither been taken back nor let go, and it tells what that takes.
 
 use super::*;
+use crate::engine::encoded::hash;
 use crate::model::held::measured::{assert_about, kept};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 fn given(key: &[u8], row: &[u8], end: i64, diff: isize) -> Given {
     let row = TakenIn {
         key: Some(key),
+        hash: hash(key),
         row,
         end_us: (end != NEVER).then_some(end),
         epoch: 1,

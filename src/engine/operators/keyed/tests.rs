@@ -8,7 +8,7 @@ fn what_spans_tell_is_what_they_take() {
     let (taken, mut spans) = kept(|| {
         let mut spans = Spans::default();
         for it in 0..60_000_i64 {
-            let row = (Some(it.to_le_bytes().to_vec()), vec![7; 40]);
+            let row = (Some(it.to_le_bytes().to_vec()), RowBytes::from([7; 40]));
             // A row that came before takes nothing more.
             spans.add(it % 50 * SPAN_US, &row, 1);
             spans.add(it % 50 * SPAN_US, &row, -1);
