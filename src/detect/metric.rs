@@ -3,7 +3,8 @@
 use super::any_series::{self, AnySeries};
 use super::drift::{self, Drift};
 use super::forecast::{self, Forecast, Scale};
-use super::math::{exp, exp_m1};
+use super::load::Load;
+use super::math::{exp, ln};
 use super::novelty::{self, NearestValue};
 use super::outlier::{self, Outlier, Point};
 use super::peaks::Peaks;
@@ -234,9 +235,12 @@ impl Metric {
                 if rate.is_finite() =>
             {
                 let of_last = rate / it.level(state).filter(|it| 0.0 < *it)?;
-                let more = it.unusual(state, window.number, rate).map(exp_m1);
-                let share = more.map_or(of_last, |it| of_last.min(1.0 + it));
-                Some(Busy { share, more })
+                let at_this_time = it.unusual(state, window.number, rate).map(exp);
+                let share = at_this_time.map_or(of_last, |it| of_last.min(it));
+                Some(Busy {
+                    records: rate,
+                    share,
+                })
             }
             _ => None,
         }
@@ -256,8 +260,11 @@ impl Metric {
                 State::Latency(state, peaks, pooled, load),
                 Evidence::Number(evidence),
             ) => {
-                let factor = load.factor(it, state, number, evidence, busy);
                 let share = busy.map_or(1.0, |it| it.share);
+                let is_time = 0.0 < evidence && evidence.is_finite();
+                let seen = busy.filter(|it| is_time && FEW <= it.share);
+                let effect = seen.map(|seen| load.effect(it.season, ln(evidence), seen.records));
+                let factor = effect.map_or(1.0, exp);
                 let (mut told, mut season) = (None, 0.0);
                 let window = Window {
                     number,
@@ -320,51 +327,10 @@ impl Metric {
 /// How busy a key is in a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Busy {
+    /// In the window.
+    pub records: f64,
     /// Records over those that are usual: of the last windows, and at this time if these are more.
     pub share: f64,
-    /// How many more there are than usual at this time, over these.
-    pub more: Option<f64>,
-}
-
-/// How much longer something takes, in logarithms, while a key is busier than it usually is at this time: by least squares.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Load {
-    /// Means of the product of both, and of the square of what explains.
-    shared: f64,
-    spread: f64,
-}
-
-impl Load {
-    /// The factor that is due to it in a window, which is learned.
-    fn factor(
-        &mut self,
-        forecast: &Forecast,
-        state: &forecast::State,
-        number: i64,
-        value: f64,
-        busy: Option<Busy>,
-    ) -> f64 {
-        /// As if so much had been seen without any effect.
-        const PRIOR: f64 = 0.01;
-        const MORE_MAX: f64 = 4.0;
-        const LONGER_MAX: f64 = 2.0;
-        const SLOPE_MAX: f64 = 1.0;
-        let seen = busy.filter(|it| FEW <= it.share && 0.0 < value);
-        let more = seen.and_then(|it| it.more).map(|it| it.min(MORE_MAX));
-        let (Some(more), Some(longer), Some(season)) = (
-            more,
-            forecast.unusual(state, number, value),
-            forecast.season,
-        ) else {
-            return 1.0;
-        };
-        let slope = (self.shared / (self.spread + PRIOR)).clamp(0.0, SLOPE_MAX);
-        let gain = 1.0 / (2.0 * f64::from(season));
-        let longer = longer.clamp(-LONGER_MAX, LONGER_MAX);
-        self.shared += gain * (longer * more - self.shared);
-        self.spread += gain * (more * more - self.spread);
-        exp(slope * more)
-    }
 }
 
 /// A score of fewer records than usual, which say less: as many deviations less as their mean has more.
@@ -539,8 +505,8 @@ mod tests {
             let more = if is_crowd { 2.0 } else { 0.0 };
             let evidence = Evidence::Number(100.0 * (0.95 + 0.1 * random.unit()) * exp(0.2 * more));
             let busy = Busy {
+                records: 100.0 * (1.0 + more),
                 share: 1.0 + more,
-                more: Some(more),
             };
             let busy = Some(busy).filter(|_| knows_load);
             let score = metric.step_beside(&mut state, &Window { number, evidence }, busy);
@@ -575,7 +541,10 @@ mod tests {
                 number: 500,
                 evidence: Evidence::Number(180.0),
             };
-            let busy = Busy { share, more: None };
+            let busy = Busy {
+                records: 100.0 * share,
+                share,
+            };
             let score = metric.step_beside(&mut state, &window, Some(busy));
             score.scored().expect("it is known").severity
         };

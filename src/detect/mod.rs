@@ -23,6 +23,7 @@ pub mod explain;
 pub mod forecast;
 pub mod half_spaces;
 pub mod incident;
+pub mod load;
 pub mod math;
 pub mod metric;
 pub mod newcomers;
