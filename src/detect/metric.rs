@@ -8,7 +8,7 @@ use super::math::{exp, ln};
 use super::novelty::{self, NearestValue};
 use super::outlier::{self, Outlier, Point};
 use super::peaks::Peaks;
-use super::pooled::{self, Pooled, PooledShares, Told};
+use super::pooled::{self, Pooled, PooledShares, Spread, Told};
 use super::ratio::{self, Ratio, Share};
 use super::unknown_season::Season;
 use super::{Detector, Score, Scored, Unscored, Window, tails};
@@ -272,7 +272,7 @@ impl Metric {
                 };
                 let score = it.step_through(state, &window, |it| {
                     if FEW <= share {
-                        told = pooled.step(it.number, it.y, it.least);
+                        told = pooled.step(it.number, it.y, it.least, &Spread::SLOW);
                     }
                     season = it.season;
                 });
@@ -290,7 +290,7 @@ impl Metric {
             ) => {
                 let (mut told, mut season) = (None, 0.0);
                 let score = it.step_through(state, &Window { number, evidence }, |it| {
-                    told = pooled.step(it.number, it.y, it.least);
+                    told = pooled.step(it.number, it.y, it.least, &Spread::QUICK);
                     season = it.season;
                 });
                 let score = rarity_of_forecast(score, peaks, it.scale == Scale::Counts);

@@ -45,9 +45,9 @@ const KEPT: [f64; SPANS] = [1.0 - 4.0 / 720.0, 1.0 - 4.0 / 720.0, 1.0 - 16.0 / 1
 const BORNE_OUT: f64 = 0.5;
 /// ln 10: a span is over if its base is so much likelier than its mean for what it ends with.
 const LN_OVER: f64 = std::f64::consts::LN_10;
-const SPREAD_GAIN: f64 = 0.03;
-/// The half width of the band, and what is learned beyond it while nothing is told.
+/// The half width of the band, and what a spread learns of a look beyond it: what stays there is told less and less.
 const CLIP: f64 = 4.0;
+/// What a spread learns of a look, in deviations, once the span has been out of the band for long.
 const SPREAD_CLIP: f64 = 8.0;
 /// Of a base out of whose band the span is, so much of the gain.
 const OUT_GAIN: f64 = 0.1;
@@ -66,6 +66,27 @@ const DISPERSION: std::ops::RangeInclusive<f64> = 1.0..=25.0;
 
 /// What every kind of look loses since there are others: -log10 of its share. There are four kinds with that at single windows, and half of the budget is kept, since what several windows show comes back in the next ones.
 pub const SHARED: f64 = 3.0 * std::f64::consts::LOG10_2;
+
+/// How the usual deviation of spans is learned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    gain: [f64; SPANS],
+    /// Of a look within the band up to so many deviations.
+    clip: f64,
+}
+
+impl Spread {
+    /// Of values whose level wanders, now more and now less.
+    pub const QUICK: Spread = Spread {
+        gain: [0.03; SPANS],
+        clip: CLIP,
+    };
+    /// Of values that keep a level until something happens. What grows for hours would else be usual before it is out of the band: looks of the longest span share most of their windows.
+    pub const SLOW: Spread = Spread {
+        gain: [0.03, 0.03, 0.01],
+        clip: 2.0,
+    };
+}
 
 /// The span that is told.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,7 +122,7 @@ impl Pooled {
     }
 
     /// Takes a value in; the loudest span that is looked at behind it. `least` is the least deviation of one window that is usual.
-    pub fn step(&mut self, number: i64, value: f64, least: f64) -> Option<Told> {
+    pub fn step(&mut self, number: i64, value: f64, least: f64, spread: &Spread) -> Option<Told> {
         if VALUE_MAX < value.abs() {
             return None;
         }
@@ -116,7 +137,7 @@ impl Pooled {
         self.blocks.add(number, block, |event| match event {
             Event::Left(at, part) => spans[at].learn(at, part),
             Event::Look(at, sum) => {
-                loudest = louder(loudest, spans[at].look(at, sum, least, &mut latest));
+                loudest = louder(loudest, spans[at].look(at, sum, least, spread, &mut latest));
                 latest.add(sum);
             }
         });
@@ -403,7 +424,14 @@ impl Span {
         *base += gain * (mean - *base).clamp(-bound, bound);
     }
 
-    fn look(&mut self, at: usize, sum: Sum, least: f64, latest: &mut Latest<Sum>) -> Option<Told> {
+    fn look(
+        &mut self,
+        at: usize,
+        sum: Sum,
+        least: f64,
+        spread: &Spread,
+        latest: &mut Latest<Sum>,
+    ) -> Option<Told> {
         let base = self.base?;
         let mean = sum.mean().filter(|_| WINDOWS[at] <= 2.0 * sum.count)?;
         let off = mean - base;
@@ -415,11 +443,12 @@ impl Span {
         self.looks = (self.looks + 1).min(LOOKS_MIN + 1);
         let bound = match self.out {
             _ if !is_known => f64::INFINITY,
+            0 => spread.clip * usual,
             1..PATIENCE => CLIP * usual,
             _ => SPREAD_CLIP * usual,
         };
         let gain = match is_known {
-            true => SPREAD_GAIN,
+            true => spread.gain[at],
             false => 1.0 / f64::from(self.looks),
         };
         self.spread += gain * (DEVIATION_PER_ABSOLUTE * off.abs().min(bound) - self.spread);
@@ -538,7 +567,8 @@ mod tests {
     fn told(numbers: std::ops::Range<i64>, moved: impl Fn(i64) -> f64) -> Vec<(i64, Told)> {
         let mut pooled = Pooled::default();
         let mut random = Random::new(4);
-        let mut step = |number| pooled.step(number, random.unit() + moved(number), 1e-9);
+        let mut step =
+            |number| pooled.step(number, random.unit() + moved(number), 1e-9, &Spread::QUICK);
         numbers.filter_map(|it| Some((it, step(it)?))).collect()
     }
 
@@ -579,7 +609,7 @@ mod tests {
         let mut pooled = Pooled::default();
         for number in 0..400 {
             let value = [1.0, f64::MAX, -f64::MAX][(number % 3) as usize];
-            let told = pooled.step(number, value, 1e-9);
+            let told = pooled.step(number, value, 1e-9, &Spread::QUICK);
             assert!(told.is_none_or(|it| it.severity.is_finite() && it.mean.is_finite()));
         }
         assert_eq!(pooled, pooled.clone());
@@ -593,6 +623,23 @@ mod tests {
         let last = found.last().expect("something is told").1;
         assert!((1.4..1.6).contains(&last.base), "{last:?}");
         assert!(most(&found, 3_500..4_000) < 4.0);
+    }
+
+    /// What grows by a hundredth of its noise with each window is out of the band of the longest span before it is usual.
+    #[test]
+    fn what_grows_for_hours_is_not_usual_meanwhile() {
+        let loudest = |spread: &Spread| {
+            let mut pooled = Pooled::default();
+            let mut random = Random::new(4);
+            let severities = (0..2_400).filter_map(|number| {
+                let grown = 0.002 * (number - 2_000).max(0) as f64;
+                let told = pooled.step(number, random.unit() + grown, 1e-9, spread)?;
+                (2_000 <= number).then_some(told.severity)
+            });
+            severities.fold(0.0, f64::max)
+        };
+        let (slow, quick) = (loudest(&Spread::SLOW), loudest(&Spread::QUICK));
+        assert!(quick + 0.5 < slow, "{slow} {quick}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::fmt::Write;
 const STATE_VERSION: u32 = 10;
 
 /// Rises when detectors say something else of the same windows: their views are then filled again.
-const DETECTORS_VERSION: u32 = 6;
+const DETECTORS_VERSION: u32 = 7;
 
 /// Rises when other records are counted as late: views over the relation of late records are then filled again.
 const LATE_VERSION: u32 = 3;
