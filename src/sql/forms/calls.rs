@@ -8,9 +8,9 @@ use crate::sql::functions::{PERCENTILE, Pattern, left_out};
 use crate::sql::lambdas;
 use crate::sql::syntax::{self, interval_us};
 use datafusion::sql::sqlparser::ast::{
-    CeilFloorKind, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArguments, Ident, ObjectName, Value, WindowFrameBound,
-    WindowSpec, WindowType,
+    BinaryOperator, CeilFloorKind, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident, ObjectName, Value,
+    WindowFrameBound, WindowSpec, WindowType,
 };
 
 /// Aggregates of other names; arguments, order and filter stay.
@@ -569,7 +569,11 @@ fn of_order(name: &str, args: &[Expr], call: &Function) -> Result<Option<String>
     };
     if name == "percentile_cont" {
         let direction = if descending { " DESC" } else { "" };
-        let within = format!(" WITHIN GROUP (ORDER BY {value}{direction}){filter}");
+        let within = format!(" WITHIN GROUP (ORDER BY {value}{direction})");
+        if is_null(rank) {
+            return Ok(Some(format!("{name}(0.5){within} FILTER (WHERE false)")));
+        }
+        let within = format!("{within}{filter}");
         if let Some(text) = names::percentiles(name, rank, &within) {
             return Ok(Some(text));
         }
@@ -577,6 +581,7 @@ fn of_order(name: &str, args: &[Expr], call: &Function) -> Result<Option<String>
     match name {
         "percentile_disc" | "quantile_disc" => {
             let kept = match &call.filter {
+                _ if is_null(rank) => "false".to_owned(),
                 None => format!("({value}) IS NOT NULL"),
                 Some(it) => format!("({value}) IS NOT NULL AND ({it})"),
             };
@@ -604,6 +609,27 @@ fn of_order(name: &str, args: &[Expr], call: &Function) -> Result<Option<String>
                 .then(|| format!("{PERCENTILE}({value}, {rank}){filter}")))
         }
         _ => Ok(None),
+    }
+}
+
+/// Whether a rank is NULL as it is written. An aggregate at no rank is that of no rows.
+fn is_null(rank: &Expr) -> bool {
+    match rank {
+        Expr::Value(it) => it.value == Value::Null,
+        Expr::Nested(it) | Expr::Cast { expr: it, .. } | Expr::UnaryOp { expr: it, .. } => {
+            is_null(it)
+        }
+        Expr::BinaryOp { left, op, right } => {
+            let is_arithmetic = matches!(
+                op,
+                BinaryOperator::Plus
+                    | BinaryOperator::Minus
+                    | BinaryOperator::Multiply
+                    | BinaryOperator::Divide
+            );
+            is_arithmetic && (is_null(left) || is_null(right))
+        }
+        _ => false,
     }
 }
 

@@ -158,6 +158,15 @@ fn forms_of_others_have_one_form() {
             "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY a DESC) FROM t",
             "SELECT array_element(array_agg(a ORDER BY a DESC) FILTER (WHERE (a) IS NOT NULL), greatest(1, CAST(CEIL(CAST(0.5 AS DOUBLE) * count(a)) AS BIGINT))) FROM t",
         ),
+        // At no rank there is no value.
+        (
+            "SELECT percentile_cont(NULL) WITHIN GROUP (ORDER BY a), percentile_cont(0.3 + NULL::float) WITHIN GROUP (ORDER BY a DESC) FILTER (WHERE b) FROM t",
+            "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY a) FILTER (WHERE false), percentile_cont(0.5) WITHIN GROUP (ORDER BY a DESC) FILTER (WHERE false) FROM t",
+        ),
+        (
+            "SELECT percentile_disc(NULL) WITHIN GROUP (ORDER BY a) FROM t",
+            "SELECT array_element(array_agg(a ORDER BY a) FILTER (WHERE false), greatest(1, CAST(CEIL(CAST(NULL AS DOUBLE) * count(a)) AS BIGINT))) FROM t",
+        ),
         (
             "SELECT approx_percentile(0.25, 0.01) WITHIN GROUP (ORDER BY a DESC), approx_quantile(a, 0.9), approx_median(a) FROM t",
             "SELECT approx_percentile_cont(a, 0.75), approx_percentile_cont(a, 0.9), approx_percentile_cont(a, 0.5) FROM t",
