@@ -164,10 +164,9 @@ impl Windowed {
             }
             _ => return Err(form.to_owned()),
         };
-        let keys = keys.iter().flat_map(|it| match it {
-            Expr::Tuple(all) => all.iter().map(Expr::to_string).collect(),
-            Expr::Nested(one) => vec![one.to_string()],
-            one => vec![one.to_string()],
+        let keys = keys.iter().map(|it| match it {
+            Expr::Nested(one) => one.to_string(),
+            one => one.to_string(),
         });
         let length = |it: &Expr| {
             interval_us(it).filter(|it| 0 < *it).ok_or_else(|| {

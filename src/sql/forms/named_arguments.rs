@@ -1,8 +1,8 @@
 //! `TUMBLE(DATA => TABLE t, TIMECOL => DESCRIPTOR(at), SIZE => INTERVAL '1' HOUR)`, as Flink and Calcite have it: arguments of windows by their names
-//! stand in their places.
+//! stand in their places, and keys of sessions in one row beside each other.
 
 use crate::sql::windows::{self, WindowKind};
-use datafusion::sql::sqlparser::ast::{FunctionArg, FunctionArgExpr, TableFactor};
+use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, TableFactor};
 
 /// Puts the arguments of a function of windows into their places.
 ///
@@ -18,6 +18,9 @@ pub fn in_order(factor: &mut TableFactor) -> Result<(), String> {
         WindowKind::Cumulate => &[&["data"], &["timecol"], &["step"], &["size"], &["offset"]],
         WindowKind::Session => &[&["data"], &["timecol"], &["gap", "size"]],
     };
+    if kind == WindowKind::Session {
+        *args = std::mem::take(args).into_iter().flat_map(flat).collect();
+    }
     let mut named: Vec<Option<FunctionArgExpr>> = vec![None; places.len()];
     let mut keys = Vec::new();
     let form = || kind.form().to_owned();
@@ -51,4 +54,15 @@ pub fn in_order(factor: &mut TableFactor) -> Result<(), String> {
     ordered.extend(named);
     *args = ordered;
     Ok(())
+}
+
+/// The values of a row in its place, as in `SESSION(t PARTITION BY (a, b), at, gap)`.
+fn flat(arg: FunctionArg) -> Vec<FunctionArg> {
+    let unnamed = |it| FunctionArg::Unnamed(FunctionArgExpr::Expr(it));
+    match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Tuple(all))) => {
+            all.into_iter().map(unnamed).collect()
+        }
+        other => vec![other],
+    }
 }

@@ -241,6 +241,10 @@ fn forms_of_others_have_one_form() {
             "SELECT * FROM TABLE(HOP(DATA => t, SIZE => INTERVAL '2' HOUR, TIMECOL => DESCRIPTOR(at), SLIDE => INTERVAL '1' HOUR)), SESSION(DATA => u, a, TIMECOL => at, GAP => INTERVAL '1' HOUR)",
             "SELECT * FROM HOP(t, (at), INTERVAL '1' HOUR, INTERVAL '2' HOUR), SESSION(u, a, at, INTERVAL '1' HOUR)",
         ),
+        (
+            "SELECT * FROM SESSION(u, (a, b), (at), INTERVAL '1' HOUR)",
+            "SELECT * FROM SESSION(u, a, b, (at), INTERVAL '1' HOUR)",
+        ),
         // Those that another sub-query of windows reads come before it.
         (
             "WITH b AS (SELECT * FROM TUMBLE((SELECT * FROM t), at, INTERVAL '1' HOUR)) SELECT * FROM HOP((SELECT a, p FROM TUMBLE((SELECT * FROM b), p, INTERVAL '1' HOUR)), p, INTERVAL '1' HOUR, INTERVAL '2' HOUR)",
