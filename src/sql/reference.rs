@@ -106,13 +106,13 @@ const OURS: &[(&str, &str, &str, &str)] = &[
         "json_at",
         JSON,
         "json_at(json, '{a,b,0}')",
-        "The JSON at a path of Postgres; `json #> path` is the same.",
+        "The JSON at a path of Postgres; `json #> path` is the same, and takes `ARRAY['a', b]`, too.",
     ),
     (
         "json_at_text",
         JSON,
         "json_at_text(json, '{a,b,0}')",
-        "The value at a path of Postgres; `json #>> path` is the same.",
+        "The value at a path of Postgres; `json #>> path` is the same, and takes `ARRAY['a', b]`, too.",
     ),
     (
         "json_extract_path",

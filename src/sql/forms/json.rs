@@ -67,8 +67,14 @@ pub fn operator(left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Option
     Ok(match op {
         BinaryOperator::Arrow => Some(format!("json_get({left}, {right})")),
         BinaryOperator::LongArrow => Some(format!("json_get_text({left}, {right})")),
-        BinaryOperator::HashArrow => Some(format!("json_at({left}, {right})")),
-        BinaryOperator::HashLongArrow => Some(format!("json_at_text({left}, {right})")),
+        BinaryOperator::HashArrow => Some(match steps_of(right) {
+            Some(steps) => format!("json_extract_path({left}, {steps})"),
+            None => format!("json_at({left}, {right})"),
+        }),
+        BinaryOperator::HashLongArrow => Some(match steps_of(right) {
+            Some(steps) => format!("json_extract_path_text({left}, {steps})"),
+            None => format!("json_at_text({left}, {right})"),
+        }),
         BinaryOperator::Question => Some(format!("json_has_key({left}, {right})")),
         BinaryOperator::AtArrow if is_json(left) || is_json(right) || is_text(right) => {
             Some(format!("json_contains({left}, {right})"))
@@ -92,6 +98,23 @@ pub fn operator(left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Option
         }
         _ => None,
     })
+}
+
+/// The steps of a path that is written as an array, as arguments. An empty one has none.
+fn steps_of(path: &Expr) -> Option<String> {
+    match path {
+        Expr::Nested(it) => steps_of(it),
+        Expr::Cast {
+            expr,
+            data_type: DataType::Array(_),
+            ..
+        } => steps_of(expr),
+        Expr::Array(it) if !it.elem.is_empty() => {
+            let steps: Vec<String> = it.elem.iter().map(Expr::to_string).collect();
+            Some(steps.join(", "))
+        }
+        _ => None,
+    }
 }
 
 /// Whether a constant text is JSON.

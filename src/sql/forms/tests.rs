@@ -245,6 +245,11 @@ fn forms_of_others_have_one_form() {
             "SELECT * FROM SESSION(u, (a, b), (at), INTERVAL '1' HOUR)",
             "SELECT * FROM SESSION(u, a, b, (at), INTERVAL '1' HOUR)",
         ),
+        // A path that is an array may be computed.
+        (
+            "SELECT p #> ARRAY['a', b], p #>> (ARRAY['a']::text[]), p #> '{a}' FROM t",
+            "SELECT json_extract_path(p, 'a', b), json_extract_path_text(p, 'a'), json_at(p, '{a}') FROM t",
+        ),
         // Those that another sub-query of windows reads come before it.
         (
             "WITH b AS (SELECT * FROM TUMBLE((SELECT * FROM t), at, INTERVAL '1' HOUR)) SELECT * FROM HOP((SELECT a, p FROM TUMBLE((SELECT * FROM b), p, INTERVAL '1' HOUR)), p, INTERVAL '1' HOUR, INTERVAL '2' HOUR)",
