@@ -4,4466 +4,4466 @@
  */
 
 export interface paths {
-    "/api/v1/session": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Who asks, and whether the server has users at all */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Session"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        /** Signs in: sets the session cookie of a token's user */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["SignIn"];
-                };
-            };
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        /** Signs out: removes the session cookie */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+  '/api/v1/session': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/views": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** Who asks, and whether the server has users at all */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Session'];
+          };
         };
-        /** The live views */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Views"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
     };
-    "/api/v1/views/{view}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    put?: never;
+    /** Signs in: sets the session cookie of a token's user */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['SignIn'];
         };
-        /** Rows of a live view */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description an earlier epoch */
-                    as_of?: string;
-                    /** @description most rows, 0 to 100000 */
-                    limit?: string;
-                };
-                header?: never;
-                path: {
-                    view: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["ViewRows"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+      };
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
     };
-    "/api/v1/views/{view}/plan": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** Signs out: removes the session cookie */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
         };
-        /** The plan of a live view as it runs, with what each node hands on, how busy it is, and what it keeps */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    view: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["ViewPlan"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
     };
-    "/api/v1/views/{view}/changes": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** A view as a stream: snapshot, then changes */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description only rows for which it holds */
-                    where?: string;
-                    /** @description frames a second, 0.1 to 30 */
-                    hz?: string;
-                    /** @description id of the last frame, or its <generation>.<epoch>, to go on from */
-                    since?: string;
-                };
-                header?: never;
-                path: {
-                    view: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "text/event-stream": string;
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/views': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/stream": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** The live views */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Views'];
+          };
         };
-        /** Several topics on one stream */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description metrics, health, pipeline, tail, tail.<label>, view:<name>; separated by commas */
-                    topics?: string;
-                    /** @description frames of a view a second, 0.1 to 30 */
-                    hz?: string;
-                    /** @description filter of the topic tail; where.<topic> that of any other */
-                    where?: string;
-                    /** @description columns of each record of the topic tail, separated by commas; columns.<topic> those of any other tail */
-                    columns?: string;
-                    /** @description id of the last frame, or its <generation>.<epoch>, to go on from; since.<view> for one of several */
-                    since?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "text/event-stream": string;
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
     };
-    "/api/v1/incidents": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What detectors found: open and provisional incidents by severity, then closed ones, newest first */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description only incidents of this state */
-                    state?: "provisional" | "open" | "closed";
-                    /** @description only those of this detector */
-                    detector?: string;
-                    /** @description most incidents, 1 to 10000 */
-                    limit?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Incidents"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/views/{view}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/incidents/{incident}/actions": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** Rows of a live view */
+    get: {
+      parameters: {
+        query?: {
+          /** @description an earlier epoch */
+          as_of?: string;
+          /** @description most rows, 0 to 100000 */
+          limit?: string;
         };
-        get?: never;
-        put?: never;
-        /** Acknowledges, mutes or dismisses an incident, or takes that back; answers when a commit has it */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    incident: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["ActionBody"];
-                };
-            };
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["PushedRecords"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        header?: never;
+        path: {
+          view: string;
         };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['ViewRows'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
     };
-    "/api/v1/sources/{source}/records": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Takes records of a source with connector = 'http', an array or a record per line; answers when a commit has them */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    source: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        [key: string]: unknown;
-                    }[];
-                };
-            };
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["PushedRecords"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/views/{view}/plan': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/sql": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** The plan of a live view as it runs, with what each node hands on, how busy it is, and what it keeps */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          view: string;
         };
-        get?: never;
-        put?: never;
-        /** Answers a query; Accept chooses JSON with a limit of rows, or all rows as JSON lines, CSV, Arrow or Parquet; X-Query-Id names it */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["SqlRequest"];
-                };
-            };
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["SqlAnswer"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['ViewPlan'];
+          };
         };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
     };
-    "/api/v1/queries/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /** Cancels a running query, which then answers with the rows it has so far */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/views/{view}/changes': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/tables": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** A view as a stream: snapshot, then changes */
+    get: {
+      parameters: {
+        query?: {
+          /** @description only rows for which it holds */
+          where?: string;
+          /** @description frames a second, 0.1 to 30 */
+          hz?: string;
+          /** @description id of the last frame, or its <generation>.<epoch>, to go on from */
+          since?: string;
         };
-        /** All that can be queried, and the functions */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Tables"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        header?: never;
+        path: {
+          view: string;
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'text/event-stream': string;
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
     };
-    "/api/v1/saved-queries": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Saved queries */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["SavedQueries"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/stream': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/saved-queries/{name}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** Several topics on one stream */
+    get: {
+      parameters: {
+        query?: {
+          /** @description metrics, health, pipeline, tail, tail.<label>, view:<name>; separated by commas */
+          topics?: string;
+          /** @description frames of a view a second, 0.1 to 30 */
+          hz?: string;
+          /** @description filter of the topic tail; where.<topic> that of any other */
+          where?: string;
+          /** @description columns of each record of the topic tail, separated by commas; columns.<topic> those of any other tail */
+          columns?: string;
+          /** @description id of the last frame, or its <generation>.<epoch>, to go on from; since.<view> for one of several */
+          since?: string;
         };
-        get?: never;
-        /** Saves a query */
-        put: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["QueryToSave"];
-                };
-            };
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'text/event-stream': string;
+          };
         };
-        post?: never;
-        /** Removes a saved query */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
         };
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
     };
-    "/api/v1/filters": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Saved filters of the log */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["SavedFilters"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/incidents': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/filters/{name}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** What detectors found: open and provisional incidents by severity, then closed ones, newest first */
+    get: {
+      parameters: {
+        query?: {
+          /** @description only incidents of this state */
+          state?: 'provisional' | 'open' | 'closed';
+          /** @description only those of this detector */
+          detector?: string;
+          /** @description most incidents, 1 to 10000 */
+          limit?: string;
         };
-        get?: never;
-        /** Saves a filter */
-        put: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["FilterToSave"];
-                };
-            };
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Incidents'];
+          };
         };
-        post?: never;
-        /** Removes a saved filter */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
         };
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
     };
-    "/api/v1/boards": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Boards of the dataflow: panels, each a query and how it is shown */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Boards"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/incidents/{incident}/actions': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/boards/{board}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    get?: never;
+    put?: never;
+    /** Acknowledges, mutes or dismisses an incident, or takes that back; answers when a commit has it */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          incident: string;
         };
-        get?: never;
-        /** Makes or replaces a board */
-        put: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    board: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["Board"];
-                };
-            };
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['ActionBody'];
         };
-        post?: never;
-        /** Removes a board */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    board: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['PushedRecords'];
+          };
         };
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
     };
-    "/api/v1/page": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What Overview shows of this dataflow, by what its columns are */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Page"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/sources/{source}/records': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/history": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    get?: never;
+    put?: never;
+    /** Takes records of a source with connector = 'http', an array or a record per line; answers when a commit has them */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          source: string;
         };
-        /** What the dataflow counts over time, with expected bands */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description start, ISO 8601 or milliseconds since 1970 */
-                    from?: string;
-                    /** @description end, not included; now if left out */
-                    to?: string;
-                    /** @description seconds, 1 to 86400 */
-                    step?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["History"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': {
+            [key: string]: unknown;
+          }[];
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['PushedRecords'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
     };
-    "/api/v1/reports": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The reports there are, with their sections */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Reports"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/sql': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/reports/{name}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    get?: never;
+    put?: never;
+    /** Answers a query; Accept chooses JSON with a limit of rows, or all rows as JSON lines, CSV, Arrow or Parquet; X-Query-Id names it */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['SqlRequest'];
         };
-        /** A report over a range of time, of one commit of the lake: every table with the query behind it */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description start, ISO 8601 or milliseconds since 1970 */
-                    from?: string;
-                    /** @description end, not included; now if left out */
-                    to?: string;
-                    /** @description 24h, yesterday, 2024-05-12..20, last week, all; instead of from and to */
-                    range?: string;
-                    /** @description the newest commit up to this epoch */
-                    as_of?: string;
-                    /** @description html is one file that needs nothing else; also by Accept */
-                    format?: "json" | "html";
-                };
-                header?: never;
-                path: {
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Report"];
-                        "text/html": string;
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['SqlAnswer'];
+          };
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
     };
-    "/api/v1/logs": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Stored records, newest first */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description start, ISO 8601 or milliseconds since 1970 */
-                    from?: string;
-                    /** @description end, not included; now if left out */
-                    to?: string;
-                    /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
-                    where?: string;
-                    /** @description most rows, 1 to 5000 */
-                    limit?: string;
-                    /** @description next_cursor of the page before */
-                    cursor?: string;
-                    /** @description columns of each record, separated by commas; all if left out */
-                    columns?: string;
-                    /** @description which come first */
-                    order?: "newest" | "oldest";
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["LogPage"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/queries/{id}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/logs/summary": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    get?: never;
+    put?: never;
+    post?: never;
+    /** Cancels a running query, which then answers with the rows it has so far */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          id: string;
         };
-        /** Counts by time and level, and frequent values */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description start, ISO 8601 or milliseconds since 1970 */
-                    from?: string;
-                    /** @description end, not included; now if left out */
-                    to?: string;
-                    /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
-                    where?: string;
-                    /** @description steps of time, 1 to 1000 */
-                    buckets?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["LogSummary"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
     };
-    "/api/v1/logs/newest": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The newest records, live and stored, newest first */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
-                    where?: string;
-                    /** @description most rows, 1 to 5000 */
-                    limit?: string;
-                    /** @description columns of each record, separated by commas; all if left out */
-                    columns?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["NewestRecords"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/tables': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/logs/columns": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** All that can be queried, and the functions */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Tables'];
+          };
         };
-        /** Columns of the log, and which are shown first */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["LogColumns"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
     };
-    "/api/v1/logs/patterns": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Records grouped by their text without its variable parts */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description start, ISO 8601 or milliseconds since 1970 */
-                    from?: string;
-                    /** @description end, not included; now if left out */
-                    to?: string;
-                    /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
-                    where?: string;
-                    /** @description whose texts are grouped; the first with prose if left out */
-                    column?: string;
-                    /** @description most patterns, 1 to 1000 */
-                    limit?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Patterns"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/saved-queries': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/logs/extent": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** Saved queries */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['SavedQueries'];
+          };
         };
-        /** Times of the oldest and the newest record */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Extent"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
     };
-    "/api/v1/records/{partition}/{offset}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** One record with all its fields */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    partition: string;
-                    offset: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Record"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/saved-queries/{name}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/values/{column}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    get?: never;
+    /** Saves a query */
+    put: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          name: string;
         };
-        /** Frequent values among the newest records */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    column: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Values"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['QueryToSave'];
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
     };
-    "/api/v1/receipts/{view}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    post?: never;
+    /** Removes a saved query */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          name: string;
         };
-        /** Where the numbers of a view come from */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    view: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Receipt"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
     };
-    "/api/v1/incidents/{incident}/explanation": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Which values of which columns carry an incident */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    incident: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["IncidentExplanation"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/filters': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/pipeline": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** Saved filters of the log */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['SavedFilters'];
+          };
         };
-        /** Health, lag, threads and the graph of the dataflow */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Pipeline"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
     };
-    "/api/v1/dead-letters": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Records that could not be decoded, by reason, and the replays that the next start does */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["DeadLetters"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/filters/{name}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/dead-letters/records": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    get?: never;
+    /** Saves a filter */
+    put: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          name: string;
         };
-        /** Records that could not be decoded, newest first */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description only of this source */
-                    source?: string;
-                    /** @description only of this kind of reason */
-                    kind?: string;
-                    /** @description most letters, 1 to 200 */
-                    limit?: string;
-                    /** @description next_cursor of the page before */
-                    cursor?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["DeadLetterPage"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['FilterToSave'];
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
     };
-    "/api/v1/dead-letters/requests/{request}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    post?: never;
+    /** Removes a saved filter */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          name: string;
         };
-        get?: never;
-        put?: never;
-        post?: never;
-        /** Takes back a replay that no start has done yet */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    request: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
         };
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
     };
-    "/api/v1/sources/{source}/dead-letters/retry": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Decodes dead letters by the present definition; unless it is a dry run, the next start makes records of those that decode */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    source: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["RetryBody"];
-                };
-            };
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Retry"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/boards': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/verification": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** Boards of the dataflow: panels, each a query and how it is shown */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Boards'];
+          };
         };
-        /** The newest proof of a commit, and the one that runs */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Verification"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
         };
-        put?: never;
-        /** Starts a proof of the newest commit; one runs at a time */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Verification"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        /** Ends the proof that runs */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
     };
-    "/api/v1/restart": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Restarts the pipeline in its place, in all processes, behind its last commit; refused while it could not start */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description it is done soon */
-                202: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Restarting"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/boards/{board}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/lake": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    get?: never;
+    /** Makes or replaces a board */
+    put: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          board: string;
         };
-        /** What the lake is made of, and when it was looked after */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["LakeState"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['Board'];
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
     };
-    "/api/v1/lake/tables/{table}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    post?: never;
+    /** Removes a board */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          board: string;
         };
-        /** Files and versions of a stored table */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    table: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["LakeTable"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
     };
-    "/api/v1/lake/optimize": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Starts a job: files of tables are written anew, small ones together or rows in Z-order; no row changes */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["OptimizeBody"];
-                };
-            };
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Job"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/page': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/lake/vacuum": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** What Overview shows of this dataflow, by what its columns are */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Page'];
+          };
         };
-        get?: never;
-        put?: never;
-        /** Starts a job: tells what no version within the retention needs and, unless it is a dry run, deletes it */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["VacuumBody"];
-                };
-            };
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Job"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
         };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
     };
-    "/api/v1/models/{model}/train": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Starts a job: a model learns from the rows of a query, and its new version is put into the lake */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    model: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["TrainBody"];
-                };
-            };
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Job"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/history': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/jobs": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** What the dataflow counts over time, with expected bands */
+    get: {
+      parameters: {
+        query?: {
+          /** @description start, ISO 8601 or milliseconds since 1970 */
+          from?: string;
+          /** @description end, not included; now if left out */
+          to?: string;
+          /** @description seconds, 1 to 86400 */
+          step?: string;
         };
-        /** Long actions of this server: those that run and the newest that ended */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["JobList"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['History'];
+          };
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
     };
-    "/api/v1/jobs/{job}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** How a job is doing, and what it came to */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    job: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Job"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        /** Cancels a job that runs; what it has done stays */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    job: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/reports': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/status": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** The reports there are, with their sections */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Reports'];
+          };
         };
-        /** How the process is doing */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            [key: string]: unknown;
-                        };
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
     };
-    "/api/v1/version": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Which build and dataflow this is */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Version"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/reports/{name}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/openapi.json": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** A report over a range of time, of one commit of the lake: every table with the query behind it */
+    get: {
+      parameters: {
+        query?: {
+          /** @description start, ISO 8601 or milliseconds since 1970 */
+          from?: string;
+          /** @description end, not included; now if left out */
+          to?: string;
+          /** @description 24h, yesterday, 2024-05-12..20, last week, all; instead of from and to */
+          range?: string;
+          /** @description the newest commit up to this epoch */
+          as_of?: string;
+          /** @description html is one file that needs nothing else; also by Accept */
+          format?: 'json' | 'html';
         };
-        /** This document */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            [key: string]: unknown;
-                        };
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        header?: never;
+        path: {
+          name: string;
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Report'];
+            'text/html': string;
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
     };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/logs': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Stored records, newest first */
+    get: {
+      parameters: {
+        query?: {
+          /** @description start, ISO 8601 or milliseconds since 1970 */
+          from?: string;
+          /** @description end, not included; now if left out */
+          to?: string;
+          /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
+          where?: string;
+          /** @description most rows, 1 to 5000 */
+          limit?: string;
+          /** @description next_cursor of the page before */
+          cursor?: string;
+          /** @description columns of each record, separated by commas; all if left out */
+          columns?: string;
+          /** @description which come first */
+          order?: 'newest' | 'oldest';
+        };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['LogPage'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/logs/summary': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Counts by time and level, and frequent values */
+    get: {
+      parameters: {
+        query?: {
+          /** @description start, ISO 8601 or milliseconds since 1970 */
+          from?: string;
+          /** @description end, not included; now if left out */
+          to?: string;
+          /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
+          where?: string;
+          /** @description steps of time, 1 to 1000 */
+          buckets?: string;
+        };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['LogSummary'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/logs/newest': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** The newest records, live and stored, newest first */
+    get: {
+      parameters: {
+        query?: {
+          /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
+          where?: string;
+          /** @description most rows, 1 to 5000 */
+          limit?: string;
+          /** @description columns of each record, separated by commas; all if left out */
+          columns?: string;
+        };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['NewestRecords'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/logs/columns': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Columns of the log, and which are shown first */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['LogColumns'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/logs/patterns': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Records grouped by their text without its variable parts */
+    get: {
+      parameters: {
+        query?: {
+          /** @description start, ISO 8601 or milliseconds since 1970 */
+          from?: string;
+          /** @description end, not included; now if left out */
+          to?: string;
+          /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
+          where?: string;
+          /** @description whose texts are grouped; the first with prose if left out */
+          column?: string;
+          /** @description most patterns, 1 to 1000 */
+          limit?: string;
+        };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Patterns'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/logs/extent': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Times of the oldest and the newest record */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Extent'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/records/{partition}/{offset}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** One record with all its fields */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          partition: string;
+          offset: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Record'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/values/{column}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Frequent values among the newest records */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          column: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Values'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/receipts/{view}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Where the numbers of a view come from */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          view: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Receipt'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/incidents/{incident}/explanation': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Which values of which columns carry an incident */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          incident: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['IncidentExplanation'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/pipeline': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Health, lag, threads and the graph of the dataflow */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Pipeline'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/dead-letters': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Records that could not be decoded, by reason, and the replays that the next start does */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['DeadLetters'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/dead-letters/records': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Records that could not be decoded, newest first */
+    get: {
+      parameters: {
+        query?: {
+          /** @description only of this source */
+          source?: string;
+          /** @description only of this kind of reason */
+          kind?: string;
+          /** @description most letters, 1 to 200 */
+          limit?: string;
+          /** @description next_cursor of the page before */
+          cursor?: string;
+        };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['DeadLetterPage'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/dead-letters/requests/{request}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    post?: never;
+    /** Takes back a replay that no start has done yet */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          request: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/sources/{source}/dead-letters/retry': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /** Decodes dead letters by the present definition; unless it is a dry run, the next start makes records of those that decode */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          source: string;
+        };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['RetryBody'];
+        };
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Retry'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/verification': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** The newest proof of a commit, and the one that runs */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Verification'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    /** Starts a proof of the newest commit; one runs at a time */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Verification'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    /** Ends the proof that runs */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/restart': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /** Restarts the pipeline in its place, in all processes, behind its last commit; refused while it could not start */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description it is done soon */
+        202: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Restarting'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/lake': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** What the lake is made of, and when it was looked after */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['LakeState'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/lake/tables/{table}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Files and versions of a stored table */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          table: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['LakeTable'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/lake/optimize': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /** Starts a job: files of tables are written anew, small ones together or rows in Z-order; no row changes */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['OptimizeBody'];
+        };
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Job'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/lake/vacuum': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /** Starts a job: tells what no version within the retention needs and, unless it is a dry run, deletes it */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['VacuumBody'];
+        };
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Job'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/models/{model}/train': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /** Starts a job: a model learns from the rows of a query, and its new version is put into the lake */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          model: string;
+        };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['TrainBody'];
+        };
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Job'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/jobs': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Long actions of this server: those that run and the newest that ended */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['JobList'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/jobs/{job}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** How a job is doing, and what it came to */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          job: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Job'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    /** Cancels a job that runs; what it has done stays */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          job: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/status': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** How the process is doing */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': {
+              [key: string]: unknown;
+            };
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/version': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Which build and dataflow this is */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Version'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/openapi.json': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** This document */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': {
+              [key: string]: unknown;
+            };
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
 }
 export type webhooks = Record<string, never>;
 export interface components {
-    schemas: {
-        /** @description A refused or failed request (RFC 9457). */
-        ProblemBody: {
-            type: string;
-            title: string;
-            /** Format: uint16 */
-            status: number;
-            detail: string;
-            /** @description Stays the same between versions. */
-            code: string;
-            /** @description Something one can do about it; may be empty. */
-            hint: string;
-            /**
-             * Format: uint64
-             * @description Place in the statement, of a query that was refused.
-             */
-            line?: number | null;
-            /** Format: uint64 */
-            column?: number | null;
-            /**
-             * Format: uint64
-             * @description Place in a filter that was refused, in characters.
-             */
-            from?: number | null;
-            /** Format: uint64 */
-            to?: number | null;
-            /** @description The whole filter as it was probably meant. */
-            fix?: string | null;
-            /** @description The name in the statement that is not there. */
-            written?: string | null;
-            /** @description Up to three names that may be meant, each as SQL takes it in its place. */
-            candidates?: string[] | null;
-        };
-        /** @description Who is signed in. */
-        Session: {
-            /** @description Whether the server has users, so that a request must be of one of them. */
-            required: boolean;
-            user?: components["schemas"]["SignedIn"] | null;
-        };
-        SignedIn: {
-            name: string;
-            /** @description `metrics`, `read` or `admin`; each may all that the ones before it may. */
-            role: string;
-        };
-        /** @description What a person signs in with. */
-        SignIn: {
-            token: string;
-        };
-        Views: {
-            /** Format: uint64 */
-            epoch: number;
-            views: components["schemas"]["ViewBody"][];
-        };
-        ViewBody: {
-            name: string;
-            /** Format: uint64 */
-            rows: number;
-            columns: components["schemas"]["CatalogColumn"][];
-            /** @description What the text of the dataflow says of it. */
-            comment?: string | null;
-            sql: string;
-            /** @description In which order its rows are; empty if in none of its own. */
-            order: components["schemas"]["OrderBody"][];
-            window_column?: string | null;
-            /** Format: int64 */
-            retention_seconds?: number | null;
-            clocks: string[];
-            stored?: boolean | null;
-            /** @description Its columns that the records of the log have too, by which those behind a row can be found. */
-            record_columns?: string[] | null;
-            /** @description What it is for a detector, if it is one's. */
-            detector?: components["schemas"]["DetectorBody"] | null;
-        };
-        /** @description A column of a relation. */
-        CatalogColumn: {
-            name: string;
-            type: string;
-            /**
-             * @description What it is: `time`, `key`, `count`, `share`, `measure`, `duration`, `bytes`, `money`, `level`, `status`, `flag`, `id`, `text`, `bin`
-             *     or `other`. By `COMMENT ON COLUMN`, else by where it comes from, else by name and type.
-             */
-            role: string;
-            /** @description As it is written behind a number: `ms`, `EUR`, `%`. */
-            unit?: string | null;
-            /** @description How it was made of the rows below: `count`, `count_if`, `distinct`, `sum`, `mean`, `min`, `max`, `stddev`, or a percentile such as `p95`. */
-            statistic?: string | null;
-            /** @description Whether figures of two spans of time make that of both by addition. */
-            adds_up: boolean;
-            /** @description What the text of the dataflow says of it. */
-            comment?: string | null;
-        };
-        OrderBody: {
-            column?: string | null;
-            descending: boolean;
-            nulls_first: boolean;
-        };
-        /** @description What the view of a detector is. */
-        DetectorBody: {
-            /** @description What its rows are. */
-            of: components["schemas"]["DetectorRows"];
-            detector: string;
-            /** @description The view whose windows are judged. */
-            watches: string;
-            /** @description Columns that make the key; none if there is one series of all. */
-            key: string[];
-            metrics: string[];
-            /** @description For each metric the columns of the watched view that it measures; of a ratio those of its failures. */
-            measured: {
-                [key: string]: string[];
-            };
-            /** Format: int64 */
-            window_seconds: number;
-            /** @description Whether records of the log have the columns of the key, so that those of an incident can be looked at. */
-            filters_records: boolean;
-            /** @description Columns of records by which its incidents are explained. */
-            explain_by: string[];
-        };
-        DetectorRows: "scores" | "incidents";
-        ViewRows: {
-            view: string;
-            /** Format: uint64 */
-            epoch: number;
-            as_of: string;
-            columns: components["schemas"]["ColumnBody"][];
-            rows: {
-                [key: string]: unknown;
-            }[];
-            /** Format: int64 */
-            total_rows: number;
-            truncated: boolean;
-        };
-        ColumnBody: {
-            name: string;
-            type: string;
-        };
-        /** @description The plan of a live view, as it runs. */
-        ViewPlan: {
-            view: string;
-            /** Format: uint64 */
-            epoch: number;
-            /** @description Until when its rows change and are live. */
-            lifetime: string;
-            /** @description Each before those that it reads. */
-            nodes: components["schemas"]["PlanNode"][];
-        };
-        /** @description One node, and what it costs this process. */
-        PlanNode: {
-            /**
-             * Format: uint
-             * @description How many nodes of the plan come before it: what it is told apart by.
-             */
-            number: number;
-            /**
-             * Format: uint
-             * @description How many nodes it is below the result.
-             */
-            depth: number;
-            /** @description What it does, what it keeps, and until when. */
-            text: string;
-            /** @description The relations that share it, if several do. */
-            shared_by: string[];
-            /** @description It was told above, with what it reads. */
-            repeated: boolean;
-            /**
-             * Format: double
-             * @description Changes of rows that it handed on in a second, over the last ones. Null at first, and where its work is done in one pass with that of others.
-             */
-            changes_per_second?: number | null;
-            /**
-             * Format: double
-             * @description Share of a worker's second in which it ran, summed over all workers: 2 is two of them. Null as above.
-             */
-            busy_share?: number | null;
-            /**
-             * Format: uint64
-             * @description Rows, groups and members of sets that it keeps.
-             */
-            state_rows?: number | null;
-            /**
-             * Format: uint64
-             * @description The memory they take.
-             */
-            state_bytes?: number | null;
-        };
-        Incidents: {
-            /** Format: uint64 */
-            epoch: number;
-            as_of: string;
-            /** @description Those that are not over first, by severity; then those that are, newest first. */
-            incidents: components["schemas"]["Incident"][];
-            /**
-             * Format: uint
-             * @description How many there are, listed or not.
-             */
-            total: number;
-            truncated: boolean;
-        };
-        Incident: {
-            detector: string;
-            /** @description The view of the detector's incidents. */
-            view: string;
-            /** @description Values of the key's columns. */
-            key: {
-                [key: string]: unknown;
-            };
-            metric: string;
-            /** @description A name that stays the same. */
-            incident: string;
-            /** @description The metric of the key, by name: what is muted. */
-            series: string;
-            /** @description `provisional` while late records can still take it back, `open`, or `closed`. */
-            state: string;
-            since?: string | null;
-            until?: string | null;
-            closed_at?: string | null;
-            /**
-             * Format: int64
-             * @description Anomalous windows.
-             */
-            windows: number;
-            /**
-             * Format: double
-             * @description Of its most severe window: -log10 of how probable it was.
-             */
-            severity?: number | null;
-            peak_start?: string | null;
-            /** Format: double */
-            observed?: number | null;
-            /** Format: double */
-            expected?: number | null;
-            /** Format: double */
-            low?: number | null;
-            /** Format: double */
-            high?: number | null;
-            summary: string;
-            /** @description Who sees to it, if anybody does. */
-            acknowledged?: components["schemas"]["Said"] | null;
-            /** @description Until when nobody is told of its series; may be over. */
-            muted?: components["schemas"]["Said"] | null;
-            /** @description Who says that it was no anomaly. */
-            dismissed?: components["schemas"]["Said"] | null;
-        };
-        /** @description What somebody said of an incident. */
-        Said: {
-            by: string;
-            at?: string | null;
-            until?: string | null;
-            note?: string | null;
-        };
-        /** @description Where records are, and that a commit has them. */
-        PushedRecords: {
-            source: string;
-            /** Format: uint */
-            records: number;
-            /** Format: int32 */
-            partition: number;
-            /**
-             * Format: int64
-             * @description Of the first one; the others follow.
-             */
-            first_offset: number;
-        };
-        ActionBody: {
-            action: components["schemas"]["Action"];
-            /**
-             * @description Who does it: needed where the server has no users, and left out where it has some, who are known.
-             * @default null
-             */
-            by: string | null;
-            /** @default  */
-            note: string;
-            /**
-             * @description How long it is muted, such as `2 hours`.
-             * @default null
-             */
-            for: string | null;
-        };
-        Action: ("unacknowledge" | "unmute" | "reinstate") | "acknowledge" | "mute" | "dismiss";
-        SqlAnswer: {
-            columns: components["schemas"]["AnswerColumn"][];
-            rows: {
-                [key: string]: unknown;
-            }[];
-            /** Format: uint64 */
-            epoch: number;
-            /** Format: double */
-            elapsed_ms: number;
-            /** @description There are more rows than the limit. */
-            truncated: boolean;
-            /** @description It ended before it had all its rows, so these are not all. */
-            partial: boolean;
-            /** @description Why it is partial: `cancelled`, or `timed_out`. */
-            partial_reason?: string | null;
-            query_id: string;
-        };
-        AnswerColumn: {
-            name: string;
-            type: string;
-            /** @description As that of a column of a table; left out of an export, as the others are. */
-            role?: string | null;
-            unit?: string | null;
-            statistic?: string | null;
-            adds_up?: boolean | null;
-            comment?: string | null;
-        };
-        /** @description What is asked. */
-        SqlRequest: {
-            query: string;
-            /**
-             * Format: uint64
-             * @description At most so many rows.
-             */
-            limit?: number | null;
-            /** @description Give all rows, as they come: for answers that are kept and not read. */
-            export?: boolean | null;
-            /**
-             * Format: uint64
-             * @description Answer as of this epoch: live views as they were while their changes are kept, else what the lake had stored of them then.
-             */
-            as_of?: number | null;
-        };
-        Tables: {
-            tables: components["schemas"]["TableBody"][];
-            functions: string[];
-            /** @description Queries to begin with. */
-            samples: components["schemas"]["SampleBody"][];
-        };
-        TableBody: {
-            name: string;
-            kind: string;
-            columns: components["schemas"]["CatalogColumn"][];
-            /** Format: uint64 */
-            rows?: number | null;
-            /** @description What the text of the dataflow says of it. */
-            comment?: string | null;
-        };
-        SampleBody: {
-            name: string;
-            query: string;
-        };
-        SavedQueries: {
-            queries: components["schemas"]["SavedQuery"][];
-            /** @description Files that are no saved queries, and why. */
-            skipped: components["schemas"]["SkippedFile"][];
-            /** @description Where the files are. */
-            folder: string;
-        };
-        SavedQuery: {
-            name: string;
-            query: string;
-        };
-        /** @description A file that is none of this kind. */
-        SkippedFile: {
-            file: string;
-            reason: string;
-        };
-        QueryToSave: {
-            query: string;
-        };
-        SavedFilters: {
-            filters: components["schemas"]["SavedFilter"][];
-            /** @description Files that are no filters, and why. */
-            skipped: components["schemas"]["SkippedFile"][];
-            /** @description Where the files are. */
-            folder: string;
-        };
-        SavedFilter: {
-            name: string;
-            /** @description The condition, as `where` of `/api/v1/logs` takes it. */
-            where: string;
-        };
-        FilterToSave: {
-            where: string;
-        };
-        Boards: {
-            boards: components["schemas"]["NamedBoard"][];
-            /** @description Files that are no boards, and why. */
-            skipped: components["schemas"]["SkippedFile"][];
-            /** @description Where the files are. */
-            folder: string;
-        };
-        NamedBoard: {
-            name: string;
-            /** @description In the order in which they are shown. */
-            panels: components["schemas"]["BoardPanel"][];
-        };
-        BoardPanel: {
-            /** @description Tells the panels of a board apart. */
-            id: string;
-            title: string;
-            query: string;
-            /**
-             * @default {
-             *       "kind": null,
-             *       "x": null,
-             *       "series": null,
-             *       "y": null,
-             *       "stacked": false,
-             *       "log": false
-             *     }
-             */
-            chart: components["schemas"]["ChartChoice"];
-            /**
-             * @description Whether it takes the whole width.
-             * @default false
-             */
-            wide: boolean;
-        };
-        /** @description How an answer is shown; what is left out follows from its columns. */
-        ChartChoice: {
-            kind?: components["schemas"]["ChartKind"] | null;
-            /** @description The column along the horizontal axis. */
-            x?: string | null;
-            /** @description The column whose values are lines or rows of their own. */
-            series?: string | null;
-            /** @description The column with the numbers. */
-            y?: string | null;
-            /** @default false */
-            stacked: boolean;
-            /**
-             * @description Whether the axis of numbers is logarithmic.
-             * @default false
-             */
-            log: boolean;
-        };
-        /** @enum {string} */
-        ChartKind: "table" | "number" | "line" | "area" | "bars" | "heatmap";
-        Board: {
-            /** @description In the order in which they are shown. */
-            panels: components["schemas"]["BoardPanel"][];
-        };
-        /** @description What Overview shows. */
-        Page: {
-            title: string;
-            /** @description Counts all records per window. */
-            main?: components["schemas"]["Counted"] | null;
-            /** @description Counts those of the newest seconds, and goes on by the clock. */
-            now?: components["schemas"]["Counted"] | null;
-            /** @description Counts all there ever were. */
-            total?: components["schemas"]["Counted"] | null;
-            /** @description The same count by outcome. */
-            classes?: components["schemas"]["Split"] | null;
-            /** @description The same count by steps of a scale. */
-            spread?: components["schemas"]["Split"] | null;
-            /** @description The same count by a key, finest windows first. */
-            keys: components["schemas"]["Keyed"][];
-            /** @description All other views worth a panel, in their order. */
-            panels: components["schemas"]["PagePanel"][];
-            /**
-             * Format: uint
-             * @description So many of them are named by `page.toml`, and come first.
-             */
-            panels_named: number;
-            /** @description The table of records that all of it is about, and its columns. */
-            records?: string | null;
-            record_columns: components["schemas"]["CatalogColumn"][];
-            suggestions: components["schemas"]["Suggestion"][];
-        };
-        /** @description A view without keys that counts. */
-        Counted: {
-            view: string;
-            /** @description The column with the start of the window, if it has windows. */
-            time?: string | null;
-            /**
-             * Format: int64
-             * @description How long a window is, or the range that slides.
-             */
-            window_seconds?: number | null;
-            /** @description Whether its rows are in the lake, too. */
-            stored: boolean;
-            /** @description The column that counts all. */
-            count: string;
-            /** @description What is counted, in words: `requests`. */
-            noun: string;
-            /** @description The column that counts what failed of it, and of that what is grave. */
-            failed?: string | null;
-            grave?: string | null;
-            /** @description What else it says. */
-            figures: components["schemas"]["CatalogColumn"][];
-            /** @description The one of them that tells slow records best, if it has durations. */
-            telling?: string | null;
-        };
-        /** @description A windowed view that counts by one key. */
-        Split: {
-            view: string;
-            time: string;
-            /** Format: int64 */
-            window_seconds: number;
-            key: components["schemas"]["CatalogColumn"];
-            count: string;
-        };
-        /** @description A windowed view that counts by one key, with what can be said of each. */
-        Keyed: {
-            view: string;
-            time: string;
-            /** Format: int64 */
-            window_seconds: number;
-            stored: boolean;
-            key: components["schemas"]["CatalogColumn"];
-            /** @description Whether records have a column of this name, so that a value leads to them. */
-            filters: boolean;
-            count: string;
-            noun: string;
-            failed?: string | null;
-            grave?: string | null;
-            /** @description The duration that tells slow ones best. */
-            duration?: components["schemas"]["CatalogColumn"] | null;
-        };
-        /** @description A view with a panel of its own. */
-        PagePanel: {
-            view: string;
-            title: string;
-            /** @description `lines` over time, a `table`, or `values` of one row. */
-            kind: string;
-            /** @description What the text of the dataflow says of it. */
-            comment?: string | null;
-        };
-        /** @description What could be shown if the dataflow had it. */
-        Suggestion: {
-            title: string;
-            /** @description To add to the text of the dataflow. */
-            sql: string;
-        };
-        /** @description What a dataflow counts over a range of time, in equal steps. */
-        History: {
-            /**
-             * Format: uint64
-             * @description The epoch of the live part.
-             */
-            epoch: number;
-            as_of: string;
-            from: string;
-            to: string;
-            /** Format: int64 */
-            step_seconds: number;
-            /** @description The view that counts all records. */
-            overall_view: string;
-            /** @description Start of each step, seconds since 1970. */
-            times: number[];
-            /** @description By column of the view that counts all records, and `failed_share`, in percent, if it counts what fails. A step without rows is null. */
-            overall: {
-                [key: string]: (number | null)[];
-            };
-            /** @description What each of them is expected to be; null where too little is known. */
-            expected: {
-                [key: string]: components["schemas"]["Band"];
-            };
-            /** @description The same count by outcome; a status by its class, `2` to `5`. */
-            by_class: {
-                [key: string]: (number | null)[];
-            };
-            /** @description The same count by steps of a scale. */
-            spread?: components["schemas"]["Spread"] | null;
-            /** @description The same columns five minutes long, an hour and a day before the end, per minute; null if the lake has no rows of then. */
-            hour_ago?: {
-                [key: string]: number;
-            } | null;
-            day_ago?: {
-                [key: string]: number;
-            } | null;
-            /**
-             * Format: int64
-             * @description How long one row of the view that counts all records is.
-             */
-            window_seconds: number;
-            /** @description The query behind each part, to be run as it stands. */
-            sql: {
-                [key: string]: string;
-            };
-            /** @description Versions of the stored tables in it, as of the newest commit. */
-            versions: {
-                [key: string]: number;
-            };
-            /** @description The rule of the bands, in words. */
-            expected_rule: string;
-        };
-        Band: {
-            low: (number | null)[];
-            high: (number | null)[];
-        };
-        /** @description A count by step of time and step of a scale. */
-        Spread: {
-            /**
-             * Format: int64
-             * @description The number of the first bin on its scale.
-             */
-            first_bin: number;
-            /** @description Where each bin begins, and where the last one ends. */
-            bounds: number[];
-            /** @description One list per step, one count per bin. */
-            counts: number[][];
-        };
-        /** @description The reports there are. */
-        Reports: {
-            dataflow: string;
-            reports: components["schemas"]["ReportListed"][];
-        };
-        ReportListed: {
-            name: string;
-            /** @description What is in it. */
-            about: string;
-            /** @description The sections that it has of this dataflow. */
-            sections: components["schemas"]["SectionListed"][];
-            /** @description Why it has none, if it has none. */
-            missing?: string | null;
-        };
-        SectionListed: {
-            id: string;
-            title: string;
-        };
-        /** @description A report with its rows. */
-        Report: {
-            name: string;
-            dataflow: string;
-            /** @description The range of time as it was asked for. */
-            range: string;
-            /** @description Where it begins, and where it ends; the end is not included. Null if there are no records. */
-            from?: string | null;
-            to?: string | null;
-            /** @description The zone of all times, and of hours and days. */
-            zone: string;
-            made_at: string;
-            commit: components["schemas"]["ReportCommit"];
-            /** @description What a reader has to know of how it was made. */
-            notes: string[];
-            parts: components["schemas"]["ReportPart"][];
-        };
-        /** @description The commit that all numbers are of. */
-        ReportCommit: {
-            /** Format: uint64 */
-            number: number;
-            /**
-             * Format: uint64
-             * @description Everything up to and including this epoch is in.
-             */
-            epoch: number;
-            as_of: string;
-            /** @description The version of each table that was read. */
-            versions: {
-                [key: string]: number;
-            };
-        };
-        /** @description What is told of one subject. */
-        ReportPart: {
-            /** @description `analytics`, `anomalies` or `models`. */
-            name: string;
-            title: string;
-            /** @description Why it has no sections, if it has none. */
-            missing?: string | null;
-            sections: components["schemas"]["ReportSection"][];
-        };
-        /** @description One table and its charts. */
-        ReportSection: {
-            /** @description Stays the same between versions. */
-            id: string;
-            title: string;
-            shape: components["schemas"]["ReportShape"];
-            columns: components["schemas"]["ReportColumn"][];
-            /** @description By the names of the columns. */
-            rows: {
-                [key: string]: unknown;
-            }[];
-            charts: components["schemas"]["ReportChart"][];
-            /** @description The query that its rows are the answer of. */
-            sql: string;
-        };
-        /** @description What the rows of a section are. */
-        ReportShape: "table" | "values";
-        /** @description A column of a section. */
-        ReportColumn: {
-            name: string;
-            title: string;
-            /** @description As that of a column of a table: `time`, `key`, `count`, `share`, … */
-            role: string;
-            unit?: string | null;
-        };
-        /** @description How rows are drawn. */
-        ReportChart: {
-            kind: components["schemas"]["ReportChartKind"];
-            title: string;
-            /** @description The column with what is told apart, or with the time. */
-            x: string;
-            /** @description The column with the figure. */
-            y: string;
-            /** @description The column with a part of it. */
-            part?: string | null;
-        };
-        ReportChartKind: "bars" | "steps" | "line";
-        /** @description Stored records, newest first unless asked otherwise. */
-        LogPage: {
-            /** @description Each with its `id`, `timestamp`, `level` and `values` by column. */
-            rows: unknown[];
-            /**
-             * @description Ask for the next page with it. There is none if there are no more. A page may have fewer rows than its limit, or none, and be
-             *     followed by others: a long search answers piece by piece.
-             */
-            next_cursor?: string | null;
-            from: string;
-            to: string;
-            /** @description All records from the begin of the search up to here are looked through. */
-            searched: string;
-            /** @description The filter that was applied, as it was written. */
-            where?: string | null;
-            /** @description The query behind it. */
-            sql: string;
-            /**
-             * Format: int64
-             * @description Version of the stored table as of the newest commit.
-             */
-            version?: number | null;
-            /**
-             * Format: uint64
-             * @description Everything up to this epoch is in.
-             */
-            committed_epoch?: number | null;
-            /** Format: double */
-            elapsed_ms: number;
-        };
-        /** @description How many records there are, by time and level, and which values are frequent. */
-        LogSummary: {
-            /** Format: uint64 */
-            total: number;
-            from: string;
-            to: string;
-            where?: string | null;
-            /** Format: int64 */
-            step_seconds: number;
-            /** @description Start of each step, seconds since 1970. */
-            times: number[];
-            /** @description Counts of each step; those of records without a level are called `records`. */
-            by_level: {
-                [key: string]: number[];
-            };
-            /** @description Columns with few different values, with those. */
-            facets: components["schemas"]["Facet"][];
-            /** @description All columns that a filter can take. */
-            fields: components["schemas"]["FieldCount"][];
-            /**
-             * Format: uint64
-             * @description Values are counted in every so-manieth record; counts of values and fields are estimates unless this is 1.
-             */
-            sampled: number;
-            /** Format: uint64 */
-            committed_epoch?: number | null;
-            /** Format: double */
-            elapsed_ms: number;
-        };
-        Facet: {
-            column: string;
-            role: string;
-            /** @description Whether values are written in quotes in a filter. */
-            is_text: boolean;
-            /** @description Whether its values follow from the event time alone, as an hour of the day does. */
-            follows_time: boolean;
-            /**
-             * Format: uint64
-             * @description Different values.
-             */
-            distinct: number;
-            /**
-             * Format: uint64
-             * @description Records without a value.
-             */
-            nulls: number;
-            /** @description The most frequent ones. */
-            values: components["schemas"]["FrequentValue"][];
-        };
-        FrequentValue: {
-            value: string;
-            /** Format: uint64 */
-            count: number;
-        };
-        FieldCount: {
-            column: string;
-            type: string;
-            role: string;
-            /**
-             * Format: uint64
-             * @description Records that have a value.
-             */
-            present: number;
-            /**
-             * Format: uint64
-             * @description Different values, about; unknown where they are not counted.
-             */
-            distinct?: number | null;
-        };
-        /** @description The newest records, live and stored, newest first. */
-        NewestRecords: {
-            /** @description As those of a page. */
-            rows: unknown[];
-            where?: string | null;
-            /** Format: double */
-            elapsed_ms: number;
-        };
-        /** @description What records of the log are made of. */
-        LogColumns: {
-            table: string;
-            /** @description The column with the event time. */
-            time: string;
-            /** @description Whether records have a level: by a column, or by a status. */
-            has_level: boolean;
-            columns: components["schemas"]["CatalogColumn"][];
-            /** @description Columns that a list shows unless others are chosen, by what they mean: levels and statuses, keys, durations, texts. */
-            shown: string[];
-        };
-        /** @description Records grouped by what their texts have in common. */
-        Patterns: {
-            /** @description The column whose texts are grouped, and those that can be. */
-            column: string;
-            columns: string[];
-            from: string;
-            to: string;
-            where?: string | null;
-            /**
-             * Format: uint64
-             * @description Records with a text.
-             */
-            records: number;
-            /**
-             * Format: uint64
-             * @description Records of them that are in groups: less if there are too many different texts.
-             */
-            grouped: number;
-            /**
-             * Format: uint64
-             * @description Groups, whether they are told or not.
-             */
-            groups: number;
-            /** @description The largest groups. */
-            patterns: components["schemas"]["TextPattern"][];
-            /** Format: double */
-            elapsed_ms: number;
-        };
-        TextPattern: {
-            /** @description The text with its variable parts masked: `<n>`, `<hex>`, `<uuid>`, `<ip>`, `<time>`, `<id>`, `'<text>'`. */
-            pattern: string;
-            /** @description As a pattern of LIKE, which a filter takes. */
-            like: string;
-            /** Format: uint64 */
-            count: number;
-            /**
-             * Format: uint64
-             * @description Different texts.
-             */
-            texts: number;
-            /** @description Times of the first and the last record. */
-            first: string;
-            last: string;
-            /** @description The most frequent text. */
-            example: string;
-        };
-        /** @description Event times of the oldest and the newest record of the log; null before there is one, and if there is no log. */
-        Extent: {
-            from?: string | null;
-            to?: string | null;
-        };
-        /** @description One record with all its fields. */
-        Record: {
-            /** @description `live` while it is among the newest, else `lake`. */
-            from: string;
-            /** Format: int64 */
-            partition: number;
-            /** Format: int64 */
-            offset: number;
-            fields: components["schemas"]["FieldValue"][];
-        };
-        FieldValue: {
-            name: string;
-            type: string;
-            value: unknown;
-        };
-        /** @description Values of a column among the newest records; among stored ones while no record is live. */
-        Values: {
-            column: string;
-            /**
-             * Format: uint64
-             * @description So many records were looked at.
-             */
-            records: number;
-            values: components["schemas"]["FrequentValue"][];
-        };
-        Receipt: {
-            view: string;
-            /** @description The definition of the view. */
-            sql: string;
-            /** @description A query that yields its rows now. */
-            query: string;
-            /** Format: uint64 */
-            epoch: number;
-            as_of: string;
-            /** Format: uint64 */
-            rows: number;
-            /** @description Event time up to which its windows are complete. */
-            watermark?: string | null;
-            /** @description How far the sources were read when this was asked: at the epoch or just after it. */
-            offsets: components["schemas"]["ReceiptOffset"][];
-            stored?: components["schemas"]["ReceiptStored"] | null;
-        };
-        ReceiptOffset: {
-            source: string;
-            /** Format: int32 */
-            partition: number;
-            /**
-             * Format: int64
-             * @description The next offset to read.
-             */
-            offset: number;
-            /**
-             * Format: int64
-             * @description The next to read as of the stored version.
-             */
-            committed?: number | null;
-        };
-        /** @description The same view as the lake has it. */
-        ReceiptStored: {
-            table: string;
-            /** Format: int64 */
-            version: number;
-            /** Format: uint64 */
-            commit: number;
-            /** Format: uint64 */
-            epoch: number;
-            as_of: string;
-        };
-        /** @description What carries an incident. */
-        IncidentExplanation: {
-            incident: string;
-            detector: string;
-            metric: string;
-            key: {
-                [key: string]: unknown;
-            };
-            /** @description The windows of the incident that were looked at, and since when those before. */
-            from: string;
-            to: string;
-            baseline_from: string;
-            /** @description In a sentence; empty if the detector names no columns (`explain_by`). */
-            text: string;
-            /** @description Columns, then pairs of columns, each in the order of how much it says. */
-            dimensions: components["schemas"]["DimensionExplained"][];
-            /** @description The query it was computed from; null if the detector names no columns. */
-            query?: string | null;
-            examples: components["schemas"]["Examples"];
-        };
-        /** @description Values of one column, or of two. */
-        DimensionExplained: {
-            columns: string[];
-            /**
-             * Format: double
-             * @description How much its shares have moved (a term of the Jensen-Shannon divergence); it orders columns.
-             */
-            surprise: number;
-            values: components["schemas"]["ValueExplained"][];
-        };
-        ValueExplained: {
-            /** @description One of each column; null where records have none. */
-            value: (string | null)[];
-            /**
-             * Format: double
-             * @description Of a rate how much, of a ratio failures, of anything else the mean of the windows.
-             */
-            observed: number;
-            /** Format: double */
-            expected: number;
-            /**
-             * Format: double
-             * @description Of the whole change; more than one if others moved the other way.
-             */
-            share_of_change: number;
-            /**
-             * Format: double
-             * @description Of all that was expected.
-             */
-            share_of_expected: number;
-        };
-        /** @description Some of the records behind an incident. */
-        Examples: {
-            /** @description Which records these are, such as `failures (is_critical_error) with status 500`; or why there are none. */
-            text: string;
-            /** @description The table of the lake that holds them. */
-            table: string;
-            /** @description Whether `/api/v1/records/{partition}/{offset}` answers for records of that table. */
-            has_record_pages: boolean;
-            /** @description Those of the peak window first, then by value where the metric is of one, then by partition and offset. */
-            records: components["schemas"]["Example"][];
-            /** @description The query that found them; null if the records cannot be told from the SQL of the view. */
-            query?: string | null;
-        };
-        /** @description An archived record. */
-        Example: {
-            /** Format: int64 */
-            partition: number;
-            /** Format: int64 */
-            offset: number;
-            /** @description The other columns of the table, those that the engine adds left out. */
-            columns: {
-                [key: string]: unknown;
-            };
-        };
-        /** @description The state of the pipeline, as one picture of one moment. */
-        Pipeline: {
-            /** Format: uint64 */
-            epoch: number;
-            as_of: string;
-            /** Format: double */
-            epoch_age_seconds?: number | null;
-            overall: components["schemas"]["Health"];
-            /** @description How it is in a few words: "Healthy", "Catching up, 2 min left", "Degraded: 22 % of records are not decoded". */
-            headline: string;
-            components: components["schemas"]["Component"][];
-            /** @description What holds it up, if anything does. */
-            cause?: components["schemas"]["Cause"] | null;
-            sources: components["schemas"]["SourceReport"][];
-            threads: components["schemas"]["ThreadReport"][];
-            commit?: components["schemas"]["CommitInfo"] | null;
-            /** Format: uint */
-            workers: number;
-            /** Format: uint64 */
-            epochs_open: number;
-            /** Format: uint64 */
-            commits_open: number;
-            nodes: components["schemas"]["Node"][];
-            edges: components["schemas"]["Edge"][];
-            /** @description How old records are by the time they are read, seen in views, and in the lake: over the last minutes. */
-            freshness: components["schemas"]["Stage"][];
-            /** @description What relations share, in this process: operators that are there once for several of them. */
-            shared: components["schemas"]["Cost"][];
-            /**
-             * Format: uint64
-             * @description Memory in use by the process.
-             */
-            allocated_bytes: number;
-            /**
-             * Format: uint64
-             * @description Physical memory of the process, and what it may take, if that is limited.
-             */
-            resident_bytes: number;
-            /** Format: uint64 */
-            memory_max_bytes?: number | null;
-            /** Format: uint */
-            stream_clients: number;
-            /** Format: uint64 */
-            uptime_seconds: number;
-        };
-        /** @enum {string} */
-        Health: "ok" | "starting" | "degraded" | "down";
-        /** @description A part of the process or something it depends on. */
-        Component: {
-            name: string;
-            status: components["schemas"]["Health"];
-            /** @description How it is in a few words that can stand alone: "OK", "Catching up, 2 min left", "Degraded: 22 % of records are not decoded". */
-            headline: string;
-            /** @description What was seen, in words. */
-            detail: string;
-            /**
-             * Format: uint64
-             * @description How often it was restarted; absent for parts that are never restarted on their own.
-             */
-            restarts?: number | null;
-        };
-        /** @description Why the pipeline is slow, in words, and the node of the graph it points at. */
-        Cause: {
-            node: string;
-            text: string;
-        };
-        SourceReport: {
-            name: string;
-            /** @description How it is in a few words. */
-            headline: string;
-            health: components["schemas"]["Health"];
-            connected: boolean;
-            /** @description What offsets count: `records` or `bytes`. */
-            unit: string;
-            /** Format: uint64 */
-            records: number;
-            /** Format: uint64 */
-            undecoded: number;
-            /** Format: uint64 */
-            bytes: number;
-            /**
-             * Format: double
-             * @description Decoded ones.
-             */
-            records_per_second?: number | null;
-            /** Format: double */
-            undecoded_per_second?: number | null;
-            /** Format: double */
-            bytes_per_second?: number | null;
-            /** @description Null while there is none, or if the source declares none. */
-            watermark?: components["schemas"]["Watermark"] | null;
-            /** @description What its records tell of event time and silence. */
-            intake: components["schemas"]["IntakeStatus"];
-            /**
-             * Format: double
-             * @description Until all partitions have caught up, if they go on like this; null if one will not, or that is not known.
-             */
-            eta_seconds?: number | null;
-            partitions: components["schemas"]["PartitionReport"][];
-        };
-        /** @description Event time up to which windows are complete. It says nothing of how far reading is behind. */
-        Watermark: {
-            at: string;
-            /**
-             * Format: double
-             * @description How far it stays behind the newest record, to wait for late ones.
-             */
-            allowance_seconds: number;
-        };
-        /** @description What came in lately of a source, as this process read it. */
-        IntakeStatus: {
-            /**
-             * Format: uint64
-             * @description Of the last minute: records, those that were not decoded, and those behind the watermark.
-             */
-            records_last_minute: number;
-            /** Format: uint64 */
-            undecoded_last_minute: number;
-            /** Format: uint64 */
-            late_last_minute: number;
-            /**
-             * Format: double
-             * @description Late ones among the records of the last minute, 0 to 1; null without records.
-             */
-            late_share?: number | null;
-            /** Format: double */
-            undecoded_share?: number | null;
-            /**
-             * Format: uint64
-             * @description Records behind the watermark since the start of this process. They are archived, and missing in windows that were closed.
-             */
-            late: number;
-            /**
-             * Format: double
-             * @description Since the newest record; null before the first.
-             */
-            quiet_seconds?: number | null;
-            /** @description Partitions with records too far ahead to move event time. */
-            ahead: components["schemas"]["AheadStatus"][];
-        };
-        /** @description Records of a partition that wait in their windows, since their event time is too far ahead. */
-        AheadStatus: {
-            /** Format: int32 */
-            partition: number;
-            /**
-             * Format: double
-             * @description How far the furthest of the newest ones is ahead of the partition's event time.
-             */
-            ahead_seconds: number;
-            /**
-             * Format: uint64
-             * @description Since the first record of the partition.
-             */
-            records: number;
-            /**
-             * Format: uint64
-             * @description The epoch of the newest ones.
-             */
-            epoch: number;
-        };
-        PartitionReport: {
-            /** Format: int32 */
-            partition: number;
-            /**
-             * Format: int64
-             * @description The next to read.
-             */
-            offset: number;
-            /**
-             * Format: int64
-             * @description One past the last there is; null while that is not known.
-             */
-            end_offset?: number | null;
-            /**
-             * Format: int64
-             * @description The next to read after a restart; null before the first commit.
-             */
-            committed?: number | null;
-            /** Format: int64 */
-            lag?: number | null;
-            /** Format: double */
-            lag_seconds?: number | null;
-            /** @description Whether `lag_seconds` is only known to be at least that. */
-            lag_seconds_is_least: boolean;
-            trend: components["schemas"]["Trend"];
-            /** Format: double */
-            read_per_second?: number | null;
-            /** Format: double */
-            arriving_per_second?: number | null;
-            /**
-             * Format: double
-             * @description Until it has caught up, if it goes on like this; null if it will not.
-             */
-            eta_seconds?: number | null;
-        };
-        /** @enum {string} */
-        Trend: "rising" | "falling" | "steady" | "unknown";
-        /** @description A thread of the process and the share of a core it used. */
-        ThreadReport: {
-            name: string;
-            /** @description `worker`, `reader`, `query` or `other`. */
-            role: string;
-            /** Format: double */
-            busy: number;
-        };
-        CommitInfo: {
-            /** Format: uint64 */
-            number: number;
-            /** Format: uint64 */
-            epoch: number;
-            /** Format: double */
-            age_seconds: number;
-            /** Format: double */
-            duration_ms: number;
-            /** @description Version of each table of the lake. */
-            versions: {
-                [key: string]: number;
-            };
-            /** @description Files of each table, and how their number goes on; nothing before the first commit of this run. */
-            files: {
-                [key: string]: components["schemas"]["CommittedFiles"];
-            };
-        };
-        /** @description Files of a table of the lake. */
-        CommittedFiles: {
-            /**
-             * Format: uint64
-             * @description Files of less than 8 MiB that may be put together later.
-             */
-            small: number;
-            /**
-             * Format: uint64
-             * @description Files that the next commits replace.
-             */
-            open: number;
-            /**
-             * Format: uint64
-             * @description Files that the commits of a day write, at the pace of the last hour; null before an hour has passed.
-             */
-            written_per_day?: number | null;
-            /**
-             * Format: int64
-             * @description By how many a day's commits change the number of files that readers see.
-             */
-            growth_per_day?: number | null;
-        };
-        /** @description A part of the dataflow. */
-        Node: {
-            id: string;
-            /** @description `source`, `table`, `dead letters`, `view` or `lake`. */
-            kind: string;
-            name: string;
-            /**
-             * Format: uint64
-             * @description Records that were ever read of a source, live rows of a view.
-             */
-            rows?: number | null;
-            /**
-             * Format: double
-             * @description By how many rows an hour a view grows, over some minutes.
-             */
-            rows_per_hour?: number | null;
-            /**
-             * Format: double
-             * @description Decoded records a second of a source or a table with all of them, undecoded ones of the table of dead letters, changes a second of a view.
-             */
-            per_second?: number | null;
-            /** Format: double */
-            bytes_per_second?: number | null;
-            /**
-             * Format: double
-             * @description Of a source: share of a core that its busiest reader thread used.
-             */
-            busy?: number | null;
-            /**
-             * Format: double
-             * @description Of a source: how much more the partition that is read most gets than the mean one; null with one partition, or while none is read.
-             */
-            skew?: number | null;
-            /**
-             * Format: double
-             * @description Share of a worker's second in which its operators ran or waited for a core, over the last seconds: the mean over the workers of this process. What it shares
-             *     with others is told apart. Null for what no worker computes, and at first.
-             */
-            busy_share?: number | null;
-            /**
-             * Format: double
-             * @description The same of the worker that had most of it.
-             */
-            busy_share_max_worker?: number | null;
-            /**
-             * Format: double
-             * @description The share of that worker as a multiple of the mean; null with one worker, or while it costs nothing.
-             */
-            busy_skew?: number | null;
-            /**
-             * Format: uint64
-             * @description Rows, groups and members of sets that its operators keep in this process, and live rows; and the memory they take.
-             */
-            state_rows?: number | null;
-            /** Format: uint64 */
-            state_bytes?: number | null;
-            /** @description `time` if a worker is at its limit and has most of its work here, `memory` if most of a large state is here. */
-            limits?: components["schemas"]["Limit"] | null;
-            /** @description How a source or the lake is, in a few words. */
-            headline?: string | null;
-            sql?: string | null;
-            /** @description How a table is computed; of a view `/api/v1/views/{view}/plan` tells that. */
-            plan?: string | null;
-            /** Format: int64 */
-            retention_seconds?: number | null;
-            /** Format: int64 */
-            version?: number | null;
-            health: components["schemas"]["Health"];
-        };
-        /**
-         * @description What a relation has most of.
-         * @enum {string}
-         */
-        Limit: "time" | "memory";
-        Edge: {
-            from: string;
-            to: string;
-            /**
-             * Format: double
-             * @description Records or changes a second that leave `from`, all of which `to` reads.
-             */
-            per_second?: number | null;
-        };
-        /** @description A stage of the way of a record, and how old records are when they reach it. */
-        Stage: {
-            /** @description `read`, `view` or `committed`. */
-            name: string;
-            /**
-             * Format: double
-             * @description The newest delay; null if nothing was seen in the last minutes.
-             */
-            seconds?: number | null;
-            /** Format: double */
-            p50_seconds?: number | null;
-            /** Format: double */
-            p99_seconds?: number | null;
-            /** @description From what to what it is. */
-            about: string;
-        };
-        /** @description What a relation, or several that share operators, cost this process. */
-        Cost: {
-            /** @description Mostly one; what several share is told once, with all their names. */
-            relations: string[];
-            /**
-             * Format: double
-             * @description Share of a worker's second in which its operators ran or waited for a core, over the last seconds: the mean over all workers, 0 to 1. Null at first.
-             */
-            busy_share?: number | null;
-            /**
-             * Format: double
-             * @description The same of the worker that had most of it.
-             */
-            busy_share_max_worker?: number | null;
-            /**
-             * Format: double
-             * @description The share of that worker as a multiple of the mean: 1 if all workers have the same. Null with one worker, or while it costs nothing.
-             */
-            busy_skew?: number | null;
-            /**
-             * Format: uint64
-             * @description Rows, groups and members of sets that operators keep, and live rows.
-             */
-            state_rows: number;
-            /**
-             * Format: uint64
-             * @description The memory they take. docs/architecture.md says what of it is estimated.
-             */
-            state_bytes: number;
-            /** @description `time` if a worker is at its limit and has most of its work here, `memory` if most of a large state is here; null otherwise. */
-            limits?: components["schemas"]["Limit"] | null;
-        };
-        /** @description Records that could not be decoded, as of the newest commit. */
-        DeadLetters: {
-            /** Format: uint64 */
-            letters: number;
-            /** @description Most frequent first. */
-            kinds: components["schemas"]["DeadLetterKind"][];
-            /** @description Whether there are more kinds than are listed. */
-            truncated: boolean;
-            /** @description Replays that the next start will do. */
-            requests: components["schemas"]["ReplayRequest"][];
-            /**
-             * Format: uint64
-             * @description Everything up to this epoch is in; null before the first commit.
-             */
-            committed_epoch?: number | null;
-            /** @description The query behind it. */
-            sql: string;
-        };
-        /** @description Letters of one source whose reasons differ in numbers and quoted values only. */
-        DeadLetterKind: {
-            source: string;
-            /** @description The reason, with `#` for numbers. */
-            kind: string;
-            /** @description One of the reasons as it is. */
-            example: string;
-            /** Format: uint64 */
-            letters: number;
-            /** @description When the first and the last were read. */
-            first: string;
-            last: string;
-        };
-        /** @description A replay that waits for the next start. */
-        ReplayRequest: {
-            id: string;
-            /** @description Of this source; of all if null. */
-            source?: string | null;
-            /** @description Of this kind of reason only. */
-            kind?: string | null;
-            /** @description Whose reason holds this text only. */
-            reason?: string | null;
-            asked: string;
-        };
-        DeadLetterPage: {
-            /** @description Newest first. */
-            letters: components["schemas"]["DeadLetterRecord"][];
-            /** @description Ask for the next page with it; there is none if there are no more. */
-            next_cursor?: string | null;
-        };
-        DeadLetterRecord: {
-            source: string;
-            /** Format: int32 */
-            partition: number;
-            /** Format: int64 */
-            offset: number;
-            /**
-             * Format: uint64
-             * @description The epoch it was read in, and that as a time.
-             */
-            epoch: number;
-            read: string;
-            reason: string;
-            /** @description Its bytes as text; null if they are no UTF-8. */
-            text?: string | null;
-            /** @description Its bytes in hexadecimal digits, if they are no text. */
-            hex?: string | null;
-            /** Format: uint64 */
-            bytes: number;
-            /** @description Only the beginning is shown. */
-            cut: boolean;
-        };
-        /** @description What became of a second try. */
-        Retry: {
-            source: string;
-            /**
-             * Format: uint64
-             * @description Letters that were decoded once more.
-             */
-            letters: number;
-            /**
-             * Format: uint64
-             * @description How many of them are records by the present definition.
-             */
-            decodable: number;
-            /** @description The request that was left; null for a dry run. The next start does it. */
-            request?: string | null;
-        };
-        RetryBody: {
-            /**
-             * @description Only says how many would be records now.
-             * @default true
-             */
-            dry_run: boolean;
-            /**
-             * @description Only letters of this kind of reason.
-             * @default null
-             */
-            kind: string | null;
-        };
-        /** @description What is known of proofs of this lake. */
-        Verification: {
-            /** @description Whether this server can start one. */
-            available: boolean;
-            /** @description The command that does the same in a shell. */
-            command: string;
-            running?: components["schemas"]["RunningVerification"] | null;
-            /** @description The newest one that came to a result. */
-            newest?: components["schemas"]["VerificationResult"] | null;
-            /** @description Why the last one that was started came to none. */
-            problem?: string | null;
-        };
-        RunningVerification: {
-            started: string;
-            /** Format: double */
-            elapsed_seconds: number;
-            /**
-             * Format: uint
-             * @description Checks made so far.
-             */
-            checks: number;
-            /**
-             * Format: uint
-             * @description How many the newest result has; null if there is none.
-             */
-            expected_checks?: number | null;
-            /** Format: uint */
-            failed: number;
-            /** @description The last check that was made. */
-            last?: string | null;
-        };
-        /** @description A proof that came to an end. */
-        VerificationResult: {
-            verdict: components["schemas"]["Verdict"];
-            started: string;
-            ended: string;
-            /** Format: double */
-            elapsed_seconds: number;
-            /**
-             * Format: uint64
-             * @description The commit that was looked at, and up to when its records are.
-             */
-            commit: number;
-            /** Format: uint64 */
-            epoch: number;
-            as_of: string;
-            checks: components["schemas"]["VerificationCheck"][];
-        };
-        Verdict: ("proven" | "failed") | "partly";
-        /** @description One thing that was compared. */
-        VerificationCheck: {
-            name: string;
-            /** @description The table, view or source it is about. */
-            subject: string;
-            outcome: components["schemas"]["CheckOutcome"];
-            /** @description What was compared, with counts. */
-            compared: string;
-            /** @description What was found, the first few of it. */
-            findings: string[];
-            /** @description What it means, if it fails or is not known. */
-            meaning?: string | null;
-        };
-        CheckOutcome: ("holds" | "fails") | "unknown" | "note";
-        /** @description What is about to restart. */
-        Restarting: {
-            /**
-             * Format: uint32
-             * @description Number of the process, which stays the same.
-             */
-            process: number;
-            /**
-             * Format: uint64
-             * @description Of the run that ends; ids of events of the next one begin with a higher number.
-             */
-            generation: number;
-        };
-        /** @description The lake of this dataflow. */
-        LakeState: {
-            address: string;
-            /** @description In the order of their names. */
-            tables: components["schemas"]["LakeTableState"][];
-            /**
-             * Format: uint64
-             * @description For so long the engine keeps versions readable; null if this server does not know.
-             */
-            version_retention_hours?: number | null;
-            /**
-             * Format: uint64
-             * @description How often the engine puts small files together by itself; null if it does not.
-             */
-            optimize_every_hours?: number | null;
-            /** @description When files of any table were last written anew as a whole, by the engine or on request. Null if that was never noted, as of the others. */
-            last_optimize?: components["schemas"]["UpkeepDone"] | null;
-            /** @description When somebody last vacuumed. The engine deletes old versions by itself as well, with its log checkpoints. */
-            last_vacuum?: components["schemas"]["UpkeepDone"] | null;
-            last_backup?: components["schemas"]["UpkeepDone"] | null;
-            /** @description Requests to optimize that the engine has not answered yet, whoever left them. */
-            requests: components["schemas"]["OptimizeAsked"][];
-        };
-        /** @description A table, in short. */
-        LakeTableState: {
-            name: string;
-            /** @description `table` of records, or a stored `view`. */
-            kind: string;
-            /** @description Why it cannot be read; then nothing else is told of it. */
-            problem?: string | null;
-            /** Format: uint64 */
-            version?: number | null;
-            /** @description When the newest version was written, and by which operation. */
-            written?: string | null;
-            operation?: string | null;
-            /** Format: uint */
-            file_count?: number | null;
-            /** Format: uint64 */
-            bytes?: number | null;
-            /**
-             * Format: uint64
-             * @description Null if a file does not say.
-             */
-            rows?: number | null;
-            /**
-             * Format: uint64
-             * @description Files of less than 8 MiB that may be put together, and files that the next commits replace; null in a process that does not commit.
-             */
-            small_files?: number | null;
-            /** Format: uint64 */
-            open_files?: number | null;
-            /**
-             * Format: uint64
-             * @description Files that the commits of a day write, at the pace of the last hour; null before an hour has passed.
-             */
-            files_written_per_day?: number | null;
-            /**
-             * Format: int64
-             * @description By how many a day's commits change the number of files that readers see.
-             */
-            files_growth_per_day?: number | null;
-            /**
-             * Format: int64
-             * @description For how long rows are kept; null for ever.
-             */
-            retention_seconds?: number | null;
-            /** @description Columns that become folders. */
-            partition_by: string[];
-            /** @description Columns by which its rows can be put in Z-order. */
-            order_columns: string[];
-        };
-        /** @description When a lake was looked after. */
-        UpkeepDone: {
-            at: string;
-            /**
-             * Format: uint64
-             * @description Files written anew, deleted or copied, and their bytes.
-             */
-            files: number;
-            /** Format: uint64 */
-            bytes: number;
-            /** @description Where a backup is. */
-            place?: string | null;
-        };
-        /** @description A request to write files anew. */
-        OptimizeAsked: {
-            asked: string;
-            /** @description All if there are none. */
-            tables: string[];
-            zorder: string[];
-        };
-        LakeTable: {
-            name: string;
-            location: string;
-            /** Format: uint64 */
-            version: number;
-            /** Format: uint */
-            file_count: number;
-            /** Format: uint64 */
-            bytes: number;
-            /**
-             * Format: uint64
-             * @description Null if a file does not say.
-             */
-            rows?: number | null;
-            files: components["schemas"]["LakeFile"][];
-            /** @description Newest first. */
-            versions: components["schemas"]["LakeVersion"][];
-        };
-        LakeFile: {
-            path: string;
-            /** Format: uint64 */
-            bytes: number;
-            /** Format: uint64 */
-            rows?: number | null;
-        };
-        /** @description One version of a table, and what it did. */
-        LakeVersion: {
-            /** Format: uint64 */
-            version: number;
-            written?: string | null;
-            operation: string;
-            /** @description Of whom wrote it: the program and its version. */
-            by?: string | null;
-            /**
-             * Format: uint64
-             * @description The commit it belongs to, and up to when its records are.
-             */
-            commit?: number | null;
-            as_of?: string | null;
-            /** Format: uint64 */
-            files_added: number;
-            /** Format: uint64 */
-            files_removed: number;
-            /**
-             * Format: uint64
-             * @description Of the files that it added; null if one does not say.
-             */
-            rows_added?: number | null;
-            /** Format: uint64 */
-            bytes_added: number;
-            /** Format: uint64 */
-            bytes_removed: number;
-        };
-        /** @description A long action. */
-        Job: {
-            id: string;
-            kind: components["schemas"]["JobKind"];
-            state: components["schemas"]["JobState"];
-            /** @description The command that does the same in a shell. */
-            command: string;
-            /** @description Who started it; null on a server without users. */
-            by?: string | null;
-            started: string;
-            /** @description Null while it runs. */
-            ended?: string | null;
-            /** Format: double */
-            elapsed_seconds: number;
-            /** @description What it is at; null when it has ended. */
-            step?: string | null;
-            /** @description Why it failed, or was not done in full. */
-            problem?: string | null;
-            /** @description Of `optimize`: tables that had files to write anew. */
-            optimized?: components["schemas"]["OptimizedTable"][] | null;
-            vacuumed?: components["schemas"]["Vacuumed"] | null;
-            /** @description Of `train`: the model, as `tidelake model show --json` prints it. */
-            trained?: {
-                [key: string]: unknown;
-            } | null;
-        };
-        JobKind: "optimize" | "vacuum" | "train";
-        /** @enum {string} */
-        JobState: "running" | "done" | "failed" | "cancelled";
-        /** @description Files of a table that were written anew. */
-        OptimizedTable: {
-            table: string;
-            /** Format: uint64 */
-            files_before: number;
-            /** Format: uint64 */
-            files_after: number;
-            /** Format: uint64 */
-            bytes_before: number;
-            /** Format: uint64 */
-            bytes_after: number;
-        };
-        /** @description What a lake did not need. */
-        Vacuumed: {
-            /** @description Whether it was only looked for, and is still there. */
-            dry_run: boolean;
-            /**
-             * Format: uint16
-             * @description Versions of so many hours stay readable.
-             */
-            retention_hours: number;
-            /** Format: uint64 */
-            files: number;
-            /** Format: uint64 */
-            bytes: number;
-            waste: components["schemas"]["WasteOfTable"][];
-        };
-        /** @description Files of a table that are not needed for one reason. */
-        WasteOfTable: {
-            /** @description `_tidelake` for what belongs to the commits. */
-            table: string;
-            /** @description `old_version`, `replaced`, `leftover`, `state` or `manifest`. */
-            why: string;
-            /** @description The same in words. */
-            what: string;
-            /** Format: uint64 */
-            files: number;
-            /** Format: uint64 */
-            bytes: number;
-        };
-        OptimizeBody: {
-            /**
-             * @description All tables if none is named.
-             * @default []
-             */
-            tables: string[];
-            /**
-             * @description Columns by which rows that are alike in all of them lie together; none to put small files together as they are.
-             * @default []
-             */
-            zorder: string[];
-            /**
-             * @description Only folders with these values of partition columns.
-             * @default {}
-             */
-            where: {
-                [key: string]: string;
-            };
-        };
-        VacuumBody: {
-            /**
-             * @description Only says what would be deleted.
-             * @default true
-             */
-            dry_run: boolean;
-            /**
-             * Format: uint16
-             * @description Hours for which versions stay readable, 1 to 168; as the engine keeps them if left out.
-             * @default null
-             */
-            retention_hours: number | null;
-        };
-        TrainBody: {
-            /** @description The query whose rows are learned from; each column but the label is a feature. */
-            from: string;
-            /** @default isolation-forest */
-            kind: components["schemas"]["ModelKind"];
-            /**
-             * @description The column to be learned. Kinds that learn without labels are only tested with it.
-             * @default null
-             */
-            label: string | null;
-            /**
-             * Format: uint64
-             * @description The same rows and seed give the same model; 1 if left out.
-             * @default null
-             */
-            seed: number | null;
-            /**
-             * Format: uint16
-             * @description Clusters of k-means, 2 to 64; 8 if left out.
-             * @default null
-             */
-            clusters: number | null;
-            /**
-             * @description Read the tables as of this time (RFC 3339) or epoch; the newest commit if left out.
-             * @default null
-             */
-            as_of: string | null;
-            /**
-             * @description Learn although a feature alone tells the label.
-             * @default false
-             */
-            allow_leak: boolean;
-        };
-        /** @description What is learned. */
-        ModelKind: "isolation-forest" | "gradient-boosting" | "k-means";
-        JobList: {
-            /** @description Newest first. */
-            jobs: components["schemas"]["Job"][];
-        };
-        Version: {
-            name: string;
-            version: string;
-            dataflow: string;
-            fingerprint: string;
-        };
+  schemas: {
+    /** @description A refused or failed request (RFC 9457). */
+    ProblemBody: {
+      type: string;
+      title: string;
+      /** Format: uint16 */
+      status: number;
+      detail: string;
+      /** @description Stays the same between versions. */
+      code: string;
+      /** @description Something one can do about it; may be empty. */
+      hint: string;
+      /**
+       * Format: uint64
+       * @description Place in the statement, of a query that was refused.
+       */
+      line?: number | null;
+      /** Format: uint64 */
+      column?: number | null;
+      /**
+       * Format: uint64
+       * @description Place in a filter that was refused, in characters.
+       */
+      from?: number | null;
+      /** Format: uint64 */
+      to?: number | null;
+      /** @description The whole filter as it was probably meant. */
+      fix?: string | null;
+      /** @description The name in the statement that is not there. */
+      written?: string | null;
+      /** @description Up to three names that may be meant, each as SQL takes it in its place. */
+      candidates?: string[] | null;
     };
-    responses: never;
-    parameters: never;
-    requestBodies: never;
-    headers: never;
-    pathItems: never;
+    /** @description Who is signed in. */
+    Session: {
+      /** @description Whether the server has users, so that a request must be of one of them. */
+      required: boolean;
+      user?: components['schemas']['SignedIn'] | null;
+    };
+    SignedIn: {
+      name: string;
+      /** @description `metrics`, `read` or `admin`; each may all that the ones before it may. */
+      role: string;
+    };
+    /** @description What a person signs in with. */
+    SignIn: {
+      token: string;
+    };
+    Views: {
+      /** Format: uint64 */
+      epoch: number;
+      views: components['schemas']['ViewBody'][];
+    };
+    ViewBody: {
+      name: string;
+      /** Format: uint64 */
+      rows: number;
+      columns: components['schemas']['CatalogColumn'][];
+      /** @description What the text of the dataflow says of it. */
+      comment?: string | null;
+      sql: string;
+      /** @description In which order its rows are; empty if in none of its own. */
+      order: components['schemas']['OrderBody'][];
+      window_column?: string | null;
+      /** Format: int64 */
+      retention_seconds?: number | null;
+      clocks: string[];
+      stored?: boolean | null;
+      /** @description Its columns that the records of the log have too, by which those behind a row can be found. */
+      record_columns?: string[] | null;
+      /** @description What it is for a detector, if it is one's. */
+      detector?: components['schemas']['DetectorBody'] | null;
+    };
+    /** @description A column of a relation. */
+    CatalogColumn: {
+      name: string;
+      type: string;
+      /**
+       * @description What it is: `time`, `key`, `count`, `share`, `measure`, `duration`, `bytes`, `money`, `level`, `status`, `flag`, `id`, `text`, `bin`
+       *     or `other`. By `COMMENT ON COLUMN`, else by where it comes from, else by name and type.
+       */
+      role: string;
+      /** @description As it is written behind a number: `ms`, `EUR`, `%`. */
+      unit?: string | null;
+      /** @description How it was made of the rows below: `count`, `count_if`, `distinct`, `sum`, `mean`, `min`, `max`, `stddev`, or a percentile such as `p95`. */
+      statistic?: string | null;
+      /** @description Whether figures of two spans of time make that of both by addition. */
+      adds_up: boolean;
+      /** @description What the text of the dataflow says of it. */
+      comment?: string | null;
+    };
+    OrderBody: {
+      column?: string | null;
+      descending: boolean;
+      nulls_first: boolean;
+    };
+    /** @description What the view of a detector is. */
+    DetectorBody: {
+      /** @description What its rows are. */
+      of: components['schemas']['DetectorRows'];
+      detector: string;
+      /** @description The view whose windows are judged. */
+      watches: string;
+      /** @description Columns that make the key; none if there is one series of all. */
+      key: string[];
+      metrics: string[];
+      /** @description For each metric the columns of the watched view that it measures; of a ratio those of its failures. */
+      measured: {
+        [key: string]: string[];
+      };
+      /** Format: int64 */
+      window_seconds: number;
+      /** @description Whether records of the log have the columns of the key, so that those of an incident can be looked at. */
+      filters_records: boolean;
+      /** @description Columns of records by which its incidents are explained. */
+      explain_by: string[];
+    };
+    DetectorRows: 'scores' | 'incidents';
+    ViewRows: {
+      view: string;
+      /** Format: uint64 */
+      epoch: number;
+      as_of: string;
+      columns: components['schemas']['ColumnBody'][];
+      rows: {
+        [key: string]: unknown;
+      }[];
+      /** Format: int64 */
+      total_rows: number;
+      truncated: boolean;
+    };
+    ColumnBody: {
+      name: string;
+      type: string;
+    };
+    /** @description The plan of a live view, as it runs. */
+    ViewPlan: {
+      view: string;
+      /** Format: uint64 */
+      epoch: number;
+      /** @description Until when its rows change and are live. */
+      lifetime: string;
+      /** @description Each before those that it reads. */
+      nodes: components['schemas']['PlanNode'][];
+    };
+    /** @description One node, and what it costs this process. */
+    PlanNode: {
+      /**
+       * Format: uint
+       * @description How many nodes of the plan come before it: what it is told apart by.
+       */
+      number: number;
+      /**
+       * Format: uint
+       * @description How many nodes it is below the result.
+       */
+      depth: number;
+      /** @description What it does, what it keeps, and until when. */
+      text: string;
+      /** @description The relations that share it, if several do. */
+      shared_by: string[];
+      /** @description It was told above, with what it reads. */
+      repeated: boolean;
+      /**
+       * Format: double
+       * @description Changes of rows that it handed on in a second, over the last ones. Null at first, and where its work is done in one pass with that of others.
+       */
+      changes_per_second?: number | null;
+      /**
+       * Format: double
+       * @description Share of a worker's second in which it ran, summed over all workers: 2 is two of them. Null as above.
+       */
+      busy_share?: number | null;
+      /**
+       * Format: uint64
+       * @description Rows, groups and members of sets that it keeps.
+       */
+      state_rows?: number | null;
+      /**
+       * Format: uint64
+       * @description The memory they take.
+       */
+      state_bytes?: number | null;
+    };
+    Incidents: {
+      /** Format: uint64 */
+      epoch: number;
+      as_of: string;
+      /** @description Those that are not over first, by severity; then those that are, newest first. */
+      incidents: components['schemas']['Incident'][];
+      /**
+       * Format: uint
+       * @description How many there are, listed or not.
+       */
+      total: number;
+      truncated: boolean;
+    };
+    Incident: {
+      detector: string;
+      /** @description The view of the detector's incidents. */
+      view: string;
+      /** @description Values of the key's columns. */
+      key: {
+        [key: string]: unknown;
+      };
+      metric: string;
+      /** @description A name that stays the same. */
+      incident: string;
+      /** @description The metric of the key, by name: what is muted. */
+      series: string;
+      /** @description `provisional` while late records can still take it back, `open`, or `closed`. */
+      state: string;
+      since?: string | null;
+      until?: string | null;
+      closed_at?: string | null;
+      /**
+       * Format: int64
+       * @description Anomalous windows.
+       */
+      windows: number;
+      /**
+       * Format: double
+       * @description Of its most severe window: -log10 of how probable it was.
+       */
+      severity?: number | null;
+      peak_start?: string | null;
+      /** Format: double */
+      observed?: number | null;
+      /** Format: double */
+      expected?: number | null;
+      /** Format: double */
+      low?: number | null;
+      /** Format: double */
+      high?: number | null;
+      summary: string;
+      /** @description Who sees to it, if anybody does. */
+      acknowledged?: components['schemas']['Said'] | null;
+      /** @description Until when nobody is told of its series; may be over. */
+      muted?: components['schemas']['Said'] | null;
+      /** @description Who says that it was no anomaly. */
+      dismissed?: components['schemas']['Said'] | null;
+    };
+    /** @description What somebody said of an incident. */
+    Said: {
+      by: string;
+      at?: string | null;
+      until?: string | null;
+      note?: string | null;
+    };
+    /** @description Where records are, and that a commit has them. */
+    PushedRecords: {
+      source: string;
+      /** Format: uint */
+      records: number;
+      /** Format: int32 */
+      partition: number;
+      /**
+       * Format: int64
+       * @description Of the first one; the others follow.
+       */
+      first_offset: number;
+    };
+    ActionBody: {
+      action: components['schemas']['Action'];
+      /**
+       * @description Who does it: needed where the server has no users, and left out where it has some, who are known.
+       * @default null
+       */
+      by: string | null;
+      /** @default  */
+      note: string;
+      /**
+       * @description How long it is muted, such as `2 hours`.
+       * @default null
+       */
+      for: string | null;
+    };
+    Action: ('unacknowledge' | 'unmute' | 'reinstate') | 'acknowledge' | 'mute' | 'dismiss';
+    SqlAnswer: {
+      columns: components['schemas']['AnswerColumn'][];
+      rows: {
+        [key: string]: unknown;
+      }[];
+      /** Format: uint64 */
+      epoch: number;
+      /** Format: double */
+      elapsed_ms: number;
+      /** @description There are more rows than the limit. */
+      truncated: boolean;
+      /** @description It ended before it had all its rows, so these are not all. */
+      partial: boolean;
+      /** @description Why it is partial: `cancelled`, or `timed_out`. */
+      partial_reason?: string | null;
+      query_id: string;
+    };
+    AnswerColumn: {
+      name: string;
+      type: string;
+      /** @description As that of a column of a table; left out of an export, as the others are. */
+      role?: string | null;
+      unit?: string | null;
+      statistic?: string | null;
+      adds_up?: boolean | null;
+      comment?: string | null;
+    };
+    /** @description What is asked. */
+    SqlRequest: {
+      query: string;
+      /**
+       * Format: uint64
+       * @description At most so many rows.
+       */
+      limit?: number | null;
+      /** @description Give all rows, as they come: for answers that are kept and not read. */
+      export?: boolean | null;
+      /**
+       * Format: uint64
+       * @description Answer as of this epoch: live views as they were while their changes are kept, else what the lake had stored of them then.
+       */
+      as_of?: number | null;
+    };
+    Tables: {
+      tables: components['schemas']['TableBody'][];
+      functions: string[];
+      /** @description Queries to begin with. */
+      samples: components['schemas']['SampleBody'][];
+    };
+    TableBody: {
+      name: string;
+      kind: string;
+      columns: components['schemas']['CatalogColumn'][];
+      /** Format: uint64 */
+      rows?: number | null;
+      /** @description What the text of the dataflow says of it. */
+      comment?: string | null;
+    };
+    SampleBody: {
+      name: string;
+      query: string;
+    };
+    SavedQueries: {
+      queries: components['schemas']['SavedQuery'][];
+      /** @description Files that are no saved queries, and why. */
+      skipped: components['schemas']['SkippedFile'][];
+      /** @description Where the files are. */
+      folder: string;
+    };
+    SavedQuery: {
+      name: string;
+      query: string;
+    };
+    /** @description A file that is none of this kind. */
+    SkippedFile: {
+      file: string;
+      reason: string;
+    };
+    QueryToSave: {
+      query: string;
+    };
+    SavedFilters: {
+      filters: components['schemas']['SavedFilter'][];
+      /** @description Files that are no filters, and why. */
+      skipped: components['schemas']['SkippedFile'][];
+      /** @description Where the files are. */
+      folder: string;
+    };
+    SavedFilter: {
+      name: string;
+      /** @description The condition, as `where` of `/api/v1/logs` takes it. */
+      where: string;
+    };
+    FilterToSave: {
+      where: string;
+    };
+    Boards: {
+      boards: components['schemas']['NamedBoard'][];
+      /** @description Files that are no boards, and why. */
+      skipped: components['schemas']['SkippedFile'][];
+      /** @description Where the files are. */
+      folder: string;
+    };
+    NamedBoard: {
+      name: string;
+      /** @description In the order in which they are shown. */
+      panels: components['schemas']['BoardPanel'][];
+    };
+    BoardPanel: {
+      /** @description Tells the panels of a board apart. */
+      id: string;
+      title: string;
+      query: string;
+      /**
+       * @default {
+       *       "kind": null,
+       *       "x": null,
+       *       "series": null,
+       *       "y": null,
+       *       "stacked": false,
+       *       "log": false
+       *     }
+       */
+      chart: components['schemas']['ChartChoice'];
+      /**
+       * @description Whether it takes the whole width.
+       * @default false
+       */
+      wide: boolean;
+    };
+    /** @description How an answer is shown; what is left out follows from its columns. */
+    ChartChoice: {
+      kind?: components['schemas']['ChartKind'] | null;
+      /** @description The column along the horizontal axis. */
+      x?: string | null;
+      /** @description The column whose values are lines or rows of their own. */
+      series?: string | null;
+      /** @description The column with the numbers. */
+      y?: string | null;
+      /** @default false */
+      stacked: boolean;
+      /**
+       * @description Whether the axis of numbers is logarithmic.
+       * @default false
+       */
+      log: boolean;
+    };
+    /** @enum {string} */
+    ChartKind: 'table' | 'number' | 'line' | 'area' | 'bars' | 'heatmap';
+    Board: {
+      /** @description In the order in which they are shown. */
+      panels: components['schemas']['BoardPanel'][];
+    };
+    /** @description What Overview shows. */
+    Page: {
+      title: string;
+      /** @description Counts all records per window. */
+      main?: components['schemas']['Counted'] | null;
+      /** @description Counts those of the newest seconds, and goes on by the clock. */
+      now?: components['schemas']['Counted'] | null;
+      /** @description Counts all there ever were. */
+      total?: components['schemas']['Counted'] | null;
+      /** @description The same count by outcome. */
+      classes?: components['schemas']['Split'] | null;
+      /** @description The same count by steps of a scale. */
+      spread?: components['schemas']['Split'] | null;
+      /** @description The same count by a key, finest windows first. */
+      keys: components['schemas']['Keyed'][];
+      /** @description All other views worth a panel, in their order. */
+      panels: components['schemas']['PagePanel'][];
+      /**
+       * Format: uint
+       * @description So many of them are named by `page.toml`, and come first.
+       */
+      panels_named: number;
+      /** @description The table of records that all of it is about, and its columns. */
+      records?: string | null;
+      record_columns: components['schemas']['CatalogColumn'][];
+      suggestions: components['schemas']['Suggestion'][];
+    };
+    /** @description A view without keys that counts. */
+    Counted: {
+      view: string;
+      /** @description The column with the start of the window, if it has windows. */
+      time?: string | null;
+      /**
+       * Format: int64
+       * @description How long a window is, or the range that slides.
+       */
+      window_seconds?: number | null;
+      /** @description Whether its rows are in the lake, too. */
+      stored: boolean;
+      /** @description The column that counts all. */
+      count: string;
+      /** @description What is counted, in words: `requests`. */
+      noun: string;
+      /** @description The column that counts what failed of it, and of that what is grave. */
+      failed?: string | null;
+      grave?: string | null;
+      /** @description What else it says. */
+      figures: components['schemas']['CatalogColumn'][];
+      /** @description The one of them that tells slow records best, if it has durations. */
+      telling?: string | null;
+    };
+    /** @description A windowed view that counts by one key. */
+    Split: {
+      view: string;
+      time: string;
+      /** Format: int64 */
+      window_seconds: number;
+      key: components['schemas']['CatalogColumn'];
+      count: string;
+    };
+    /** @description A windowed view that counts by one key, with what can be said of each. */
+    Keyed: {
+      view: string;
+      time: string;
+      /** Format: int64 */
+      window_seconds: number;
+      stored: boolean;
+      key: components['schemas']['CatalogColumn'];
+      /** @description Whether records have a column of this name, so that a value leads to them. */
+      filters: boolean;
+      count: string;
+      noun: string;
+      failed?: string | null;
+      grave?: string | null;
+      /** @description The duration that tells slow ones best. */
+      duration?: components['schemas']['CatalogColumn'] | null;
+    };
+    /** @description A view with a panel of its own. */
+    PagePanel: {
+      view: string;
+      title: string;
+      /** @description `lines` over time, a `table`, or `values` of one row. */
+      kind: string;
+      /** @description What the text of the dataflow says of it. */
+      comment?: string | null;
+    };
+    /** @description What could be shown if the dataflow had it. */
+    Suggestion: {
+      title: string;
+      /** @description To add to the text of the dataflow. */
+      sql: string;
+    };
+    /** @description What a dataflow counts over a range of time, in equal steps. */
+    History: {
+      /**
+       * Format: uint64
+       * @description The epoch of the live part.
+       */
+      epoch: number;
+      as_of: string;
+      from: string;
+      to: string;
+      /** Format: int64 */
+      step_seconds: number;
+      /** @description The view that counts all records. */
+      overall_view: string;
+      /** @description Start of each step, seconds since 1970. */
+      times: number[];
+      /** @description By column of the view that counts all records, and `failed_share`, in percent, if it counts what fails. A step without rows is null. */
+      overall: {
+        [key: string]: (number | null)[];
+      };
+      /** @description What each of them is expected to be; null where too little is known. */
+      expected: {
+        [key: string]: components['schemas']['Band'];
+      };
+      /** @description The same count by outcome; a status by its class, `2` to `5`. */
+      by_class: {
+        [key: string]: (number | null)[];
+      };
+      /** @description The same count by steps of a scale. */
+      spread?: components['schemas']['Spread'] | null;
+      /** @description The same columns five minutes long, an hour and a day before the end, per minute; null if the lake has no rows of then. */
+      hour_ago?: {
+        [key: string]: number;
+      } | null;
+      day_ago?: {
+        [key: string]: number;
+      } | null;
+      /**
+       * Format: int64
+       * @description How long one row of the view that counts all records is.
+       */
+      window_seconds: number;
+      /** @description The query behind each part, to be run as it stands. */
+      sql: {
+        [key: string]: string;
+      };
+      /** @description Versions of the stored tables in it, as of the newest commit. */
+      versions: {
+        [key: string]: number;
+      };
+      /** @description The rule of the bands, in words. */
+      expected_rule: string;
+    };
+    Band: {
+      low: (number | null)[];
+      high: (number | null)[];
+    };
+    /** @description A count by step of time and step of a scale. */
+    Spread: {
+      /**
+       * Format: int64
+       * @description The number of the first bin on its scale.
+       */
+      first_bin: number;
+      /** @description Where each bin begins, and where the last one ends. */
+      bounds: number[];
+      /** @description One list per step, one count per bin. */
+      counts: number[][];
+    };
+    /** @description The reports there are. */
+    Reports: {
+      dataflow: string;
+      reports: components['schemas']['ReportListed'][];
+    };
+    ReportListed: {
+      name: string;
+      /** @description What is in it. */
+      about: string;
+      /** @description The sections that it has of this dataflow. */
+      sections: components['schemas']['SectionListed'][];
+      /** @description Why it has none, if it has none. */
+      missing?: string | null;
+    };
+    SectionListed: {
+      id: string;
+      title: string;
+    };
+    /** @description A report with its rows. */
+    Report: {
+      name: string;
+      dataflow: string;
+      /** @description The range of time as it was asked for. */
+      range: string;
+      /** @description Where it begins, and where it ends; the end is not included. Null if there are no records. */
+      from?: string | null;
+      to?: string | null;
+      /** @description The zone of all times, and of hours and days. */
+      zone: string;
+      made_at: string;
+      commit: components['schemas']['ReportCommit'];
+      /** @description What a reader has to know of how it was made. */
+      notes: string[];
+      parts: components['schemas']['ReportPart'][];
+    };
+    /** @description The commit that all numbers are of. */
+    ReportCommit: {
+      /** Format: uint64 */
+      number: number;
+      /**
+       * Format: uint64
+       * @description Everything up to and including this epoch is in.
+       */
+      epoch: number;
+      as_of: string;
+      /** @description The version of each table that was read. */
+      versions: {
+        [key: string]: number;
+      };
+    };
+    /** @description What is told of one subject. */
+    ReportPart: {
+      /** @description `analytics`, `anomalies` or `models`. */
+      name: string;
+      title: string;
+      /** @description Why it has no sections, if it has none. */
+      missing?: string | null;
+      sections: components['schemas']['ReportSection'][];
+    };
+    /** @description One table and its charts. */
+    ReportSection: {
+      /** @description Stays the same between versions. */
+      id: string;
+      title: string;
+      shape: components['schemas']['ReportShape'];
+      columns: components['schemas']['ReportColumn'][];
+      /** @description By the names of the columns. */
+      rows: {
+        [key: string]: unknown;
+      }[];
+      charts: components['schemas']['ReportChart'][];
+      /** @description The query that its rows are the answer of. */
+      sql: string;
+    };
+    /** @description What the rows of a section are. */
+    ReportShape: 'table' | 'values';
+    /** @description A column of a section. */
+    ReportColumn: {
+      name: string;
+      title: string;
+      /** @description As that of a column of a table: `time`, `key`, `count`, `share`, … */
+      role: string;
+      unit?: string | null;
+    };
+    /** @description How rows are drawn. */
+    ReportChart: {
+      kind: components['schemas']['ReportChartKind'];
+      title: string;
+      /** @description The column with what is told apart, or with the time. */
+      x: string;
+      /** @description The column with the figure. */
+      y: string;
+      /** @description The column with a part of it. */
+      part?: string | null;
+    };
+    ReportChartKind: 'bars' | 'steps' | 'line';
+    /** @description Stored records, newest first unless asked otherwise. */
+    LogPage: {
+      /** @description Each with its `id`, `timestamp`, `level` and `values` by column. */
+      rows: unknown[];
+      /**
+       * @description Ask for the next page with it. There is none if there are no more. A page may have fewer rows than its limit, or none, and be
+       *     followed by others: a long search answers piece by piece.
+       */
+      next_cursor?: string | null;
+      from: string;
+      to: string;
+      /** @description All records from the begin of the search up to here are looked through. */
+      searched: string;
+      /** @description The filter that was applied, as it was written. */
+      where?: string | null;
+      /** @description The query behind it. */
+      sql: string;
+      /**
+       * Format: int64
+       * @description Version of the stored table as of the newest commit.
+       */
+      version?: number | null;
+      /**
+       * Format: uint64
+       * @description Everything up to this epoch is in.
+       */
+      committed_epoch?: number | null;
+      /** Format: double */
+      elapsed_ms: number;
+    };
+    /** @description How many records there are, by time and level, and which values are frequent. */
+    LogSummary: {
+      /** Format: uint64 */
+      total: number;
+      from: string;
+      to: string;
+      where?: string | null;
+      /** Format: int64 */
+      step_seconds: number;
+      /** @description Start of each step, seconds since 1970. */
+      times: number[];
+      /** @description Counts of each step; those of records without a level are called `records`. */
+      by_level: {
+        [key: string]: number[];
+      };
+      /** @description Columns with few different values, with those. */
+      facets: components['schemas']['Facet'][];
+      /** @description All columns that a filter can take. */
+      fields: components['schemas']['FieldCount'][];
+      /**
+       * Format: uint64
+       * @description Values are counted in every so-manieth record; counts of values and fields are estimates unless this is 1.
+       */
+      sampled: number;
+      /** Format: uint64 */
+      committed_epoch?: number | null;
+      /** Format: double */
+      elapsed_ms: number;
+    };
+    Facet: {
+      column: string;
+      role: string;
+      /** @description Whether values are written in quotes in a filter. */
+      is_text: boolean;
+      /** @description Whether its values follow from the event time alone, as an hour of the day does. */
+      follows_time: boolean;
+      /**
+       * Format: uint64
+       * @description Different values.
+       */
+      distinct: number;
+      /**
+       * Format: uint64
+       * @description Records without a value.
+       */
+      nulls: number;
+      /** @description The most frequent ones. */
+      values: components['schemas']['FrequentValue'][];
+    };
+    FrequentValue: {
+      value: string;
+      /** Format: uint64 */
+      count: number;
+    };
+    FieldCount: {
+      column: string;
+      type: string;
+      role: string;
+      /**
+       * Format: uint64
+       * @description Records that have a value.
+       */
+      present: number;
+      /**
+       * Format: uint64
+       * @description Different values, about; unknown where they are not counted.
+       */
+      distinct?: number | null;
+    };
+    /** @description The newest records, live and stored, newest first. */
+    NewestRecords: {
+      /** @description As those of a page. */
+      rows: unknown[];
+      where?: string | null;
+      /** Format: double */
+      elapsed_ms: number;
+    };
+    /** @description What records of the log are made of. */
+    LogColumns: {
+      table: string;
+      /** @description The column with the event time. */
+      time: string;
+      /** @description Whether records have a level: by a column, or by a status. */
+      has_level: boolean;
+      columns: components['schemas']['CatalogColumn'][];
+      /** @description Columns that a list shows unless others are chosen, by what they mean: levels and statuses, keys, durations, texts. */
+      shown: string[];
+    };
+    /** @description Records grouped by what their texts have in common. */
+    Patterns: {
+      /** @description The column whose texts are grouped, and those that can be. */
+      column: string;
+      columns: string[];
+      from: string;
+      to: string;
+      where?: string | null;
+      /**
+       * Format: uint64
+       * @description Records with a text.
+       */
+      records: number;
+      /**
+       * Format: uint64
+       * @description Records of them that are in groups: less if there are too many different texts.
+       */
+      grouped: number;
+      /**
+       * Format: uint64
+       * @description Groups, whether they are told or not.
+       */
+      groups: number;
+      /** @description The largest groups. */
+      patterns: components['schemas']['TextPattern'][];
+      /** Format: double */
+      elapsed_ms: number;
+    };
+    TextPattern: {
+      /** @description The text with its variable parts masked: `<n>`, `<hex>`, `<uuid>`, `<ip>`, `<time>`, `<id>`, `'<text>'`. */
+      pattern: string;
+      /** @description As a pattern of LIKE, which a filter takes. */
+      like: string;
+      /** Format: uint64 */
+      count: number;
+      /**
+       * Format: uint64
+       * @description Different texts.
+       */
+      texts: number;
+      /** @description Times of the first and the last record. */
+      first: string;
+      last: string;
+      /** @description The most frequent text. */
+      example: string;
+    };
+    /** @description Event times of the oldest and the newest record of the log; null before there is one, and if there is no log. */
+    Extent: {
+      from?: string | null;
+      to?: string | null;
+    };
+    /** @description One record with all its fields. */
+    Record: {
+      /** @description `live` while it is among the newest, else `lake`. */
+      from: string;
+      /** Format: int64 */
+      partition: number;
+      /** Format: int64 */
+      offset: number;
+      fields: components['schemas']['FieldValue'][];
+    };
+    FieldValue: {
+      name: string;
+      type: string;
+      value: unknown;
+    };
+    /** @description Values of a column among the newest records; among stored ones while no record is live. */
+    Values: {
+      column: string;
+      /**
+       * Format: uint64
+       * @description So many records were looked at.
+       */
+      records: number;
+      values: components['schemas']['FrequentValue'][];
+    };
+    Receipt: {
+      view: string;
+      /** @description The definition of the view. */
+      sql: string;
+      /** @description A query that yields its rows now. */
+      query: string;
+      /** Format: uint64 */
+      epoch: number;
+      as_of: string;
+      /** Format: uint64 */
+      rows: number;
+      /** @description Event time up to which its windows are complete. */
+      watermark?: string | null;
+      /** @description How far the sources were read when this was asked: at the epoch or just after it. */
+      offsets: components['schemas']['ReceiptOffset'][];
+      stored?: components['schemas']['ReceiptStored'] | null;
+    };
+    ReceiptOffset: {
+      source: string;
+      /** Format: int32 */
+      partition: number;
+      /**
+       * Format: int64
+       * @description The next offset to read.
+       */
+      offset: number;
+      /**
+       * Format: int64
+       * @description The next to read as of the stored version.
+       */
+      committed?: number | null;
+    };
+    /** @description The same view as the lake has it. */
+    ReceiptStored: {
+      table: string;
+      /** Format: int64 */
+      version: number;
+      /** Format: uint64 */
+      commit: number;
+      /** Format: uint64 */
+      epoch: number;
+      as_of: string;
+    };
+    /** @description What carries an incident. */
+    IncidentExplanation: {
+      incident: string;
+      detector: string;
+      metric: string;
+      key: {
+        [key: string]: unknown;
+      };
+      /** @description The windows of the incident that were looked at, and since when those before. */
+      from: string;
+      to: string;
+      baseline_from: string;
+      /** @description In a sentence; empty if the detector names no columns (`explain_by`). */
+      text: string;
+      /** @description Columns, then pairs of columns, each in the order of how much it says. */
+      dimensions: components['schemas']['DimensionExplained'][];
+      /** @description The query it was computed from; null if the detector names no columns. */
+      query?: string | null;
+      examples: components['schemas']['Examples'];
+    };
+    /** @description Values of one column, or of two. */
+    DimensionExplained: {
+      columns: string[];
+      /**
+       * Format: double
+       * @description How much its shares have moved (a term of the Jensen-Shannon divergence); it orders columns.
+       */
+      surprise: number;
+      values: components['schemas']['ValueExplained'][];
+    };
+    ValueExplained: {
+      /** @description One of each column; null where records have none. */
+      value: (string | null)[];
+      /**
+       * Format: double
+       * @description Of a rate how much, of a ratio failures, of anything else the mean of the windows.
+       */
+      observed: number;
+      /** Format: double */
+      expected: number;
+      /**
+       * Format: double
+       * @description Of the whole change; more than one if others moved the other way.
+       */
+      share_of_change: number;
+      /**
+       * Format: double
+       * @description Of all that was expected.
+       */
+      share_of_expected: number;
+    };
+    /** @description Some of the records behind an incident. */
+    Examples: {
+      /** @description Which records these are, such as `failures (is_critical_error) with status 500`; or why there are none. */
+      text: string;
+      /** @description The table of the lake that holds them. */
+      table: string;
+      /** @description Whether `/api/v1/records/{partition}/{offset}` answers for records of that table. */
+      has_record_pages: boolean;
+      /** @description Those of the peak window first, then by value where the metric is of one, then by partition and offset. */
+      records: components['schemas']['Example'][];
+      /** @description The query that found them; null if the records cannot be told from the SQL of the view. */
+      query?: string | null;
+    };
+    /** @description An archived record. */
+    Example: {
+      /** Format: int64 */
+      partition: number;
+      /** Format: int64 */
+      offset: number;
+      /** @description The other columns of the table, those that the engine adds left out. */
+      columns: {
+        [key: string]: unknown;
+      };
+    };
+    /** @description The state of the pipeline, as one picture of one moment. */
+    Pipeline: {
+      /** Format: uint64 */
+      epoch: number;
+      as_of: string;
+      /** Format: double */
+      epoch_age_seconds?: number | null;
+      overall: components['schemas']['Health'];
+      /** @description How it is in a few words: "Healthy", "Catching up, 2 min left", "Degraded: 22 % of records are not decoded". */
+      headline: string;
+      components: components['schemas']['Component'][];
+      /** @description What holds it up, if anything does. */
+      cause?: components['schemas']['Cause'] | null;
+      sources: components['schemas']['SourceReport'][];
+      threads: components['schemas']['ThreadReport'][];
+      commit?: components['schemas']['CommitInfo'] | null;
+      /** Format: uint */
+      workers: number;
+      /** Format: uint64 */
+      epochs_open: number;
+      /** Format: uint64 */
+      commits_open: number;
+      nodes: components['schemas']['Node'][];
+      edges: components['schemas']['Edge'][];
+      /** @description How old records are by the time they are read, seen in views, and in the lake: over the last minutes. */
+      freshness: components['schemas']['Stage'][];
+      /** @description What relations share, in this process: operators that are there once for several of them. */
+      shared: components['schemas']['Cost'][];
+      /**
+       * Format: uint64
+       * @description Memory in use by the process.
+       */
+      allocated_bytes: number;
+      /**
+       * Format: uint64
+       * @description Physical memory of the process, and what it may take, if that is limited.
+       */
+      resident_bytes: number;
+      /** Format: uint64 */
+      memory_max_bytes?: number | null;
+      /** Format: uint */
+      stream_clients: number;
+      /** Format: uint64 */
+      uptime_seconds: number;
+    };
+    /** @enum {string} */
+    Health: 'ok' | 'starting' | 'degraded' | 'down';
+    /** @description A part of the process or something it depends on. */
+    Component: {
+      name: string;
+      status: components['schemas']['Health'];
+      /** @description How it is in a few words that can stand alone: "OK", "Catching up, 2 min left", "Degraded: 22 % of records are not decoded". */
+      headline: string;
+      /** @description What was seen, in words. */
+      detail: string;
+      /**
+       * Format: uint64
+       * @description How often it was restarted; absent for parts that are never restarted on their own.
+       */
+      restarts?: number | null;
+    };
+    /** @description Why the pipeline is slow, in words, and the node of the graph it points at. */
+    Cause: {
+      node: string;
+      text: string;
+    };
+    SourceReport: {
+      name: string;
+      /** @description How it is in a few words. */
+      headline: string;
+      health: components['schemas']['Health'];
+      connected: boolean;
+      /** @description What offsets count: `records` or `bytes`. */
+      unit: string;
+      /** Format: uint64 */
+      records: number;
+      /** Format: uint64 */
+      undecoded: number;
+      /** Format: uint64 */
+      bytes: number;
+      /**
+       * Format: double
+       * @description Decoded ones.
+       */
+      records_per_second?: number | null;
+      /** Format: double */
+      undecoded_per_second?: number | null;
+      /** Format: double */
+      bytes_per_second?: number | null;
+      /** @description Null while there is none, or if the source declares none. */
+      watermark?: components['schemas']['Watermark'] | null;
+      /** @description What its records tell of event time and silence. */
+      intake: components['schemas']['IntakeStatus'];
+      /**
+       * Format: double
+       * @description Until all partitions have caught up, if they go on like this; null if one will not, or that is not known.
+       */
+      eta_seconds?: number | null;
+      partitions: components['schemas']['PartitionReport'][];
+    };
+    /** @description Event time up to which windows are complete. It says nothing of how far reading is behind. */
+    Watermark: {
+      at: string;
+      /**
+       * Format: double
+       * @description How far it stays behind the newest record, to wait for late ones.
+       */
+      allowance_seconds: number;
+    };
+    /** @description What came in lately of a source, as this process read it. */
+    IntakeStatus: {
+      /**
+       * Format: uint64
+       * @description Of the last minute: records, those that were not decoded, and those behind the watermark.
+       */
+      records_last_minute: number;
+      /** Format: uint64 */
+      undecoded_last_minute: number;
+      /** Format: uint64 */
+      late_last_minute: number;
+      /**
+       * Format: double
+       * @description Late ones among the records of the last minute, 0 to 1; null without records.
+       */
+      late_share?: number | null;
+      /** Format: double */
+      undecoded_share?: number | null;
+      /**
+       * Format: uint64
+       * @description Records behind the watermark since the start of this process. They are archived, and missing in windows that were closed.
+       */
+      late: number;
+      /**
+       * Format: double
+       * @description Since the newest record; null before the first.
+       */
+      quiet_seconds?: number | null;
+      /** @description Partitions with records too far ahead to move event time. */
+      ahead: components['schemas']['AheadStatus'][];
+    };
+    /** @description Records of a partition that wait in their windows, since their event time is too far ahead. */
+    AheadStatus: {
+      /** Format: int32 */
+      partition: number;
+      /**
+       * Format: double
+       * @description How far the furthest of the newest ones is ahead of the partition's event time.
+       */
+      ahead_seconds: number;
+      /**
+       * Format: uint64
+       * @description Since the first record of the partition.
+       */
+      records: number;
+      /**
+       * Format: uint64
+       * @description The epoch of the newest ones.
+       */
+      epoch: number;
+    };
+    PartitionReport: {
+      /** Format: int32 */
+      partition: number;
+      /**
+       * Format: int64
+       * @description The next to read.
+       */
+      offset: number;
+      /**
+       * Format: int64
+       * @description One past the last there is; null while that is not known.
+       */
+      end_offset?: number | null;
+      /**
+       * Format: int64
+       * @description The next to read after a restart; null before the first commit.
+       */
+      committed?: number | null;
+      /** Format: int64 */
+      lag?: number | null;
+      /** Format: double */
+      lag_seconds?: number | null;
+      /** @description Whether `lag_seconds` is only known to be at least that. */
+      lag_seconds_is_least: boolean;
+      trend: components['schemas']['Trend'];
+      /** Format: double */
+      read_per_second?: number | null;
+      /** Format: double */
+      arriving_per_second?: number | null;
+      /**
+       * Format: double
+       * @description Until it has caught up, if it goes on like this; null if it will not.
+       */
+      eta_seconds?: number | null;
+    };
+    /** @enum {string} */
+    Trend: 'rising' | 'falling' | 'steady' | 'unknown';
+    /** @description A thread of the process and the share of a core it used. */
+    ThreadReport: {
+      name: string;
+      /** @description `worker`, `reader`, `query` or `other`. */
+      role: string;
+      /** Format: double */
+      busy: number;
+    };
+    CommitInfo: {
+      /** Format: uint64 */
+      number: number;
+      /** Format: uint64 */
+      epoch: number;
+      /** Format: double */
+      age_seconds: number;
+      /** Format: double */
+      duration_ms: number;
+      /** @description Version of each table of the lake. */
+      versions: {
+        [key: string]: number;
+      };
+      /** @description Files of each table, and how their number goes on; nothing before the first commit of this run. */
+      files: {
+        [key: string]: components['schemas']['CommittedFiles'];
+      };
+    };
+    /** @description Files of a table of the lake. */
+    CommittedFiles: {
+      /**
+       * Format: uint64
+       * @description Files of less than 8 MiB that may be put together later.
+       */
+      small: number;
+      /**
+       * Format: uint64
+       * @description Files that the next commits replace.
+       */
+      open: number;
+      /**
+       * Format: uint64
+       * @description Files that the commits of a day write, at the pace of the last hour; null before an hour has passed.
+       */
+      written_per_day?: number | null;
+      /**
+       * Format: int64
+       * @description By how many a day's commits change the number of files that readers see.
+       */
+      growth_per_day?: number | null;
+    };
+    /** @description A part of the dataflow. */
+    Node: {
+      id: string;
+      /** @description `source`, `table`, `dead letters`, `view` or `lake`. */
+      kind: string;
+      name: string;
+      /**
+       * Format: uint64
+       * @description Records that were ever read of a source, live rows of a view.
+       */
+      rows?: number | null;
+      /**
+       * Format: double
+       * @description By how many rows an hour a view grows, over some minutes.
+       */
+      rows_per_hour?: number | null;
+      /**
+       * Format: double
+       * @description Decoded records a second of a source or a table with all of them, undecoded ones of the table of dead letters, changes a second of a view.
+       */
+      per_second?: number | null;
+      /** Format: double */
+      bytes_per_second?: number | null;
+      /**
+       * Format: double
+       * @description Of a source: share of a core that its busiest reader thread used.
+       */
+      busy?: number | null;
+      /**
+       * Format: double
+       * @description Of a source: how much more the partition that is read most gets than the mean one; null with one partition, or while none is read.
+       */
+      skew?: number | null;
+      /**
+       * Format: double
+       * @description Share of a worker's second in which its operators ran or waited for a core, over the last seconds: the mean over the workers of this process. What it shares
+       *     with others is told apart. Null for what no worker computes, and at first.
+       */
+      busy_share?: number | null;
+      /**
+       * Format: double
+       * @description The same of the worker that had most of it.
+       */
+      busy_share_max_worker?: number | null;
+      /**
+       * Format: double
+       * @description The share of that worker as a multiple of the mean; null with one worker, or while it costs nothing.
+       */
+      busy_skew?: number | null;
+      /**
+       * Format: uint64
+       * @description Rows, groups and members of sets that its operators keep in this process, and live rows; and the memory they take.
+       */
+      state_rows?: number | null;
+      /** Format: uint64 */
+      state_bytes?: number | null;
+      /** @description `time` if a worker is at its limit and has most of its work here, `memory` if most of a large state is here. */
+      limits?: components['schemas']['Limit'] | null;
+      /** @description How a source or the lake is, in a few words. */
+      headline?: string | null;
+      sql?: string | null;
+      /** @description How a table is computed; of a view `/api/v1/views/{view}/plan` tells that. */
+      plan?: string | null;
+      /** Format: int64 */
+      retention_seconds?: number | null;
+      /** Format: int64 */
+      version?: number | null;
+      health: components['schemas']['Health'];
+    };
+    /**
+     * @description What a relation has most of.
+     * @enum {string}
+     */
+    Limit: 'time' | 'memory';
+    Edge: {
+      from: string;
+      to: string;
+      /**
+       * Format: double
+       * @description Records or changes a second that leave `from`, all of which `to` reads.
+       */
+      per_second?: number | null;
+    };
+    /** @description A stage of the way of a record, and how old records are when they reach it. */
+    Stage: {
+      /** @description `read`, `view` or `committed`. */
+      name: string;
+      /**
+       * Format: double
+       * @description The newest delay; null if nothing was seen in the last minutes.
+       */
+      seconds?: number | null;
+      /** Format: double */
+      p50_seconds?: number | null;
+      /** Format: double */
+      p99_seconds?: number | null;
+      /** @description From what to what it is. */
+      about: string;
+    };
+    /** @description What a relation, or several that share operators, cost this process. */
+    Cost: {
+      /** @description Mostly one; what several share is told once, with all their names. */
+      relations: string[];
+      /**
+       * Format: double
+       * @description Share of a worker's second in which its operators ran or waited for a core, over the last seconds: the mean over all workers, 0 to 1. Null at first.
+       */
+      busy_share?: number | null;
+      /**
+       * Format: double
+       * @description The same of the worker that had most of it.
+       */
+      busy_share_max_worker?: number | null;
+      /**
+       * Format: double
+       * @description The share of that worker as a multiple of the mean: 1 if all workers have the same. Null with one worker, or while it costs nothing.
+       */
+      busy_skew?: number | null;
+      /**
+       * Format: uint64
+       * @description Rows, groups and members of sets that operators keep, and live rows.
+       */
+      state_rows: number;
+      /**
+       * Format: uint64
+       * @description The memory they take. docs/architecture.md says what of it is estimated.
+       */
+      state_bytes: number;
+      /** @description `time` if a worker is at its limit and has most of its work here, `memory` if most of a large state is here; null otherwise. */
+      limits?: components['schemas']['Limit'] | null;
+    };
+    /** @description Records that could not be decoded, as of the newest commit. */
+    DeadLetters: {
+      /** Format: uint64 */
+      letters: number;
+      /** @description Most frequent first. */
+      kinds: components['schemas']['DeadLetterKind'][];
+      /** @description Whether there are more kinds than are listed. */
+      truncated: boolean;
+      /** @description Replays that the next start will do. */
+      requests: components['schemas']['ReplayRequest'][];
+      /**
+       * Format: uint64
+       * @description Everything up to this epoch is in; null before the first commit.
+       */
+      committed_epoch?: number | null;
+      /** @description The query behind it. */
+      sql: string;
+    };
+    /** @description Letters of one source whose reasons differ in numbers and quoted values only. */
+    DeadLetterKind: {
+      source: string;
+      /** @description The reason, with `#` for numbers. */
+      kind: string;
+      /** @description One of the reasons as it is. */
+      example: string;
+      /** Format: uint64 */
+      letters: number;
+      /** @description When the first and the last were read. */
+      first: string;
+      last: string;
+    };
+    /** @description A replay that waits for the next start. */
+    ReplayRequest: {
+      id: string;
+      /** @description Of this source; of all if null. */
+      source?: string | null;
+      /** @description Of this kind of reason only. */
+      kind?: string | null;
+      /** @description Whose reason holds this text only. */
+      reason?: string | null;
+      asked: string;
+    };
+    DeadLetterPage: {
+      /** @description Newest first. */
+      letters: components['schemas']['DeadLetterRecord'][];
+      /** @description Ask for the next page with it; there is none if there are no more. */
+      next_cursor?: string | null;
+    };
+    DeadLetterRecord: {
+      source: string;
+      /** Format: int32 */
+      partition: number;
+      /** Format: int64 */
+      offset: number;
+      /**
+       * Format: uint64
+       * @description The epoch it was read in, and that as a time.
+       */
+      epoch: number;
+      read: string;
+      reason: string;
+      /** @description Its bytes as text; null if they are no UTF-8. */
+      text?: string | null;
+      /** @description Its bytes in hexadecimal digits, if they are no text. */
+      hex?: string | null;
+      /** Format: uint64 */
+      bytes: number;
+      /** @description Only the beginning is shown. */
+      cut: boolean;
+    };
+    /** @description What became of a second try. */
+    Retry: {
+      source: string;
+      /**
+       * Format: uint64
+       * @description Letters that were decoded once more.
+       */
+      letters: number;
+      /**
+       * Format: uint64
+       * @description How many of them are records by the present definition.
+       */
+      decodable: number;
+      /** @description The request that was left; null for a dry run. The next start does it. */
+      request?: string | null;
+    };
+    RetryBody: {
+      /**
+       * @description Only says how many would be records now.
+       * @default true
+       */
+      dry_run: boolean;
+      /**
+       * @description Only letters of this kind of reason.
+       * @default null
+       */
+      kind: string | null;
+    };
+    /** @description What is known of proofs of this lake. */
+    Verification: {
+      /** @description Whether this server can start one. */
+      available: boolean;
+      /** @description The command that does the same in a shell. */
+      command: string;
+      running?: components['schemas']['RunningVerification'] | null;
+      /** @description The newest one that came to a result. */
+      newest?: components['schemas']['VerificationResult'] | null;
+      /** @description Why the last one that was started came to none. */
+      problem?: string | null;
+    };
+    RunningVerification: {
+      started: string;
+      /** Format: double */
+      elapsed_seconds: number;
+      /**
+       * Format: uint
+       * @description Checks made so far.
+       */
+      checks: number;
+      /**
+       * Format: uint
+       * @description How many the newest result has; null if there is none.
+       */
+      expected_checks?: number | null;
+      /** Format: uint */
+      failed: number;
+      /** @description The last check that was made. */
+      last?: string | null;
+    };
+    /** @description A proof that came to an end. */
+    VerificationResult: {
+      verdict: components['schemas']['Verdict'];
+      started: string;
+      ended: string;
+      /** Format: double */
+      elapsed_seconds: number;
+      /**
+       * Format: uint64
+       * @description The commit that was looked at, and up to when its records are.
+       */
+      commit: number;
+      /** Format: uint64 */
+      epoch: number;
+      as_of: string;
+      checks: components['schemas']['VerificationCheck'][];
+    };
+    Verdict: ('proven' | 'failed') | 'partly';
+    /** @description One thing that was compared. */
+    VerificationCheck: {
+      name: string;
+      /** @description The table, view or source it is about. */
+      subject: string;
+      outcome: components['schemas']['CheckOutcome'];
+      /** @description What was compared, with counts. */
+      compared: string;
+      /** @description What was found, the first few of it. */
+      findings: string[];
+      /** @description What it means, if it fails or is not known. */
+      meaning?: string | null;
+    };
+    CheckOutcome: ('holds' | 'fails') | 'unknown' | 'note';
+    /** @description What is about to restart. */
+    Restarting: {
+      /**
+       * Format: uint32
+       * @description Number of the process, which stays the same.
+       */
+      process: number;
+      /**
+       * Format: uint64
+       * @description Of the run that ends; ids of events of the next one begin with a higher number.
+       */
+      generation: number;
+    };
+    /** @description The lake of this dataflow. */
+    LakeState: {
+      address: string;
+      /** @description In the order of their names. */
+      tables: components['schemas']['LakeTableState'][];
+      /**
+       * Format: uint64
+       * @description For so long the engine keeps versions readable; null if this server does not know.
+       */
+      version_retention_hours?: number | null;
+      /**
+       * Format: uint64
+       * @description How often the engine puts small files together by itself; null if it does not.
+       */
+      optimize_every_hours?: number | null;
+      /** @description When files of any table were last written anew as a whole, by the engine or on request. Null if that was never noted, as of the others. */
+      last_optimize?: components['schemas']['UpkeepDone'] | null;
+      /** @description When somebody last vacuumed. The engine deletes old versions by itself as well, with its log checkpoints. */
+      last_vacuum?: components['schemas']['UpkeepDone'] | null;
+      last_backup?: components['schemas']['UpkeepDone'] | null;
+      /** @description Requests to optimize that the engine has not answered yet, whoever left them. */
+      requests: components['schemas']['OptimizeAsked'][];
+    };
+    /** @description A table, in short. */
+    LakeTableState: {
+      name: string;
+      /** @description `table` of records, or a stored `view`. */
+      kind: string;
+      /** @description Why it cannot be read; then nothing else is told of it. */
+      problem?: string | null;
+      /** Format: uint64 */
+      version?: number | null;
+      /** @description When the newest version was written, and by which operation. */
+      written?: string | null;
+      operation?: string | null;
+      /** Format: uint */
+      file_count?: number | null;
+      /** Format: uint64 */
+      bytes?: number | null;
+      /**
+       * Format: uint64
+       * @description Null if a file does not say.
+       */
+      rows?: number | null;
+      /**
+       * Format: uint64
+       * @description Files of less than 8 MiB that may be put together, and files that the next commits replace; null in a process that does not commit.
+       */
+      small_files?: number | null;
+      /** Format: uint64 */
+      open_files?: number | null;
+      /**
+       * Format: uint64
+       * @description Files that the commits of a day write, at the pace of the last hour; null before an hour has passed.
+       */
+      files_written_per_day?: number | null;
+      /**
+       * Format: int64
+       * @description By how many a day's commits change the number of files that readers see.
+       */
+      files_growth_per_day?: number | null;
+      /**
+       * Format: int64
+       * @description For how long rows are kept; null for ever.
+       */
+      retention_seconds?: number | null;
+      /** @description Columns that become folders. */
+      partition_by: string[];
+      /** @description Columns by which its rows can be put in Z-order. */
+      order_columns: string[];
+    };
+    /** @description When a lake was looked after. */
+    UpkeepDone: {
+      at: string;
+      /**
+       * Format: uint64
+       * @description Files written anew, deleted or copied, and their bytes.
+       */
+      files: number;
+      /** Format: uint64 */
+      bytes: number;
+      /** @description Where a backup is. */
+      place?: string | null;
+    };
+    /** @description A request to write files anew. */
+    OptimizeAsked: {
+      asked: string;
+      /** @description All if there are none. */
+      tables: string[];
+      zorder: string[];
+    };
+    LakeTable: {
+      name: string;
+      location: string;
+      /** Format: uint64 */
+      version: number;
+      /** Format: uint */
+      file_count: number;
+      /** Format: uint64 */
+      bytes: number;
+      /**
+       * Format: uint64
+       * @description Null if a file does not say.
+       */
+      rows?: number | null;
+      files: components['schemas']['LakeFile'][];
+      /** @description Newest first. */
+      versions: components['schemas']['LakeVersion'][];
+    };
+    LakeFile: {
+      path: string;
+      /** Format: uint64 */
+      bytes: number;
+      /** Format: uint64 */
+      rows?: number | null;
+    };
+    /** @description One version of a table, and what it did. */
+    LakeVersion: {
+      /** Format: uint64 */
+      version: number;
+      written?: string | null;
+      operation: string;
+      /** @description Of whom wrote it: the program and its version. */
+      by?: string | null;
+      /**
+       * Format: uint64
+       * @description The commit it belongs to, and up to when its records are.
+       */
+      commit?: number | null;
+      as_of?: string | null;
+      /** Format: uint64 */
+      files_added: number;
+      /** Format: uint64 */
+      files_removed: number;
+      /**
+       * Format: uint64
+       * @description Of the files that it added; null if one does not say.
+       */
+      rows_added?: number | null;
+      /** Format: uint64 */
+      bytes_added: number;
+      /** Format: uint64 */
+      bytes_removed: number;
+    };
+    /** @description A long action. */
+    Job: {
+      id: string;
+      kind: components['schemas']['JobKind'];
+      state: components['schemas']['JobState'];
+      /** @description The command that does the same in a shell. */
+      command: string;
+      /** @description Who started it; null on a server without users. */
+      by?: string | null;
+      started: string;
+      /** @description Null while it runs. */
+      ended?: string | null;
+      /** Format: double */
+      elapsed_seconds: number;
+      /** @description What it is at; null when it has ended. */
+      step?: string | null;
+      /** @description Why it failed, or was not done in full. */
+      problem?: string | null;
+      /** @description Of `optimize`: tables that had files to write anew. */
+      optimized?: components['schemas']['OptimizedTable'][] | null;
+      vacuumed?: components['schemas']['Vacuumed'] | null;
+      /** @description Of `train`: the model, as `tidelake model show --json` prints it. */
+      trained?: {
+        [key: string]: unknown;
+      } | null;
+    };
+    JobKind: 'optimize' | 'vacuum' | 'train';
+    /** @enum {string} */
+    JobState: 'running' | 'done' | 'failed' | 'cancelled';
+    /** @description Files of a table that were written anew. */
+    OptimizedTable: {
+      table: string;
+      /** Format: uint64 */
+      files_before: number;
+      /** Format: uint64 */
+      files_after: number;
+      /** Format: uint64 */
+      bytes_before: number;
+      /** Format: uint64 */
+      bytes_after: number;
+    };
+    /** @description What a lake did not need. */
+    Vacuumed: {
+      /** @description Whether it was only looked for, and is still there. */
+      dry_run: boolean;
+      /**
+       * Format: uint16
+       * @description Versions of so many hours stay readable.
+       */
+      retention_hours: number;
+      /** Format: uint64 */
+      files: number;
+      /** Format: uint64 */
+      bytes: number;
+      waste: components['schemas']['WasteOfTable'][];
+    };
+    /** @description Files of a table that are not needed for one reason. */
+    WasteOfTable: {
+      /** @description `_tidelake` for what belongs to the commits. */
+      table: string;
+      /** @description `old_version`, `replaced`, `leftover`, `state` or `manifest`. */
+      why: string;
+      /** @description The same in words. */
+      what: string;
+      /** Format: uint64 */
+      files: number;
+      /** Format: uint64 */
+      bytes: number;
+    };
+    OptimizeBody: {
+      /**
+       * @description All tables if none is named.
+       * @default []
+       */
+      tables: string[];
+      /**
+       * @description Columns by which rows that are alike in all of them lie together; none to put small files together as they are.
+       * @default []
+       */
+      zorder: string[];
+      /**
+       * @description Only folders with these values of partition columns.
+       * @default {}
+       */
+      where: {
+        [key: string]: string;
+      };
+    };
+    VacuumBody: {
+      /**
+       * @description Only says what would be deleted.
+       * @default true
+       */
+      dry_run: boolean;
+      /**
+       * Format: uint16
+       * @description Hours for which versions stay readable, 1 to 168; as the engine keeps them if left out.
+       * @default null
+       */
+      retention_hours: number | null;
+    };
+    TrainBody: {
+      /** @description The query whose rows are learned from; each column but the label is a feature. */
+      from: string;
+      /** @default isolation-forest */
+      kind: components['schemas']['ModelKind'];
+      /**
+       * @description The column to be learned. Kinds that learn without labels are only tested with it.
+       * @default null
+       */
+      label: string | null;
+      /**
+       * Format: uint64
+       * @description The same rows and seed give the same model; 1 if left out.
+       * @default null
+       */
+      seed: number | null;
+      /**
+       * Format: uint16
+       * @description Clusters of k-means, 2 to 64; 8 if left out.
+       * @default null
+       */
+      clusters: number | null;
+      /**
+       * @description Read the tables as of this time (RFC 3339) or epoch; the newest commit if left out.
+       * @default null
+       */
+      as_of: string | null;
+      /**
+       * @description Learn although a feature alone tells the label.
+       * @default false
+       */
+      allow_leak: boolean;
+    };
+    /** @description What is learned. */
+    ModelKind: 'isolation-forest' | 'gradient-boosting' | 'k-means';
+    JobList: {
+      /** @description Newest first. */
+      jobs: components['schemas']['Job'][];
+    };
+    Version: {
+      name: string;
+      version: string;
+      dataflow: string;
+      fingerprint: string;
+    };
+  };
+  responses: never;
+  parameters: never;
+  requestBodies: never;
+  headers: never;
+  pathItems: never;
 }
 export type $defs = Record<string, never>;
 export type operations = Record<string, never>;
