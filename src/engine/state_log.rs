@@ -36,11 +36,9 @@ impl StateLog {
 
     /// Adds a record.
     pub fn push(&mut self, record: StateRecord) {
-        let StateRecord { operator, content } = record;
-        if let StateContent::Packed(row) = &content {
-            return self.push_packed(&operator, &row.bytes, row.end_us, row.diff);
+        if let StateContent::Packed(row) = &record.content {
+            return self.push_packed(&record.operator, &row.bytes, row.end_us, row.diff);
         }
-        let record = StateRecord { operator, content };
         match self.records.last_mut() {
             Some(piece) if piece.len() < Self::PIECE => piece.push(record),
             Some(_) => {
