@@ -2,7 +2,7 @@
 //!
 //! Per key, the rows of both sides lie beside each other until the watermark has passed what could still match them. A change is matched with what the other
 //! side holds; then it is held itself. What is let go leaves without a word: the pairs it was in are final, and arrangements would compute each of
-//! them once more to take it back.
+//! them once more to take it back. The pairs of an epoch are made in steps, so that operators behind take them while they are few.
 
 mod rows;
 
@@ -15,7 +15,7 @@ use crate::engine::gate::Gate;
 use crate::model::Held;
 use rows::Rows;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
@@ -25,6 +25,8 @@ use timely::dataflow::operators::generic::Operator;
 
 /// Pairs that leave at a time.
 const PAIRS_AT_ONCE: usize = 8192;
+/// Rows that are matched, and pairs that they make, before operators behind have their turn.
+const STEP: usize = 4 * PAIRS_AT_ONCE;
 /// The end of rows that are held for ever.
 const NEVER: i64 = i64::MAX;
 
@@ -85,8 +87,14 @@ impl KeyedRow {
 /// What came in one epoch, in pieces.
 #[derive(Default)]
 struct Taken {
-    left: Vec<Vec<Given>>,
-    right: Vec<Vec<Given>>,
+    left: VecDeque<Vec<Given>>,
+    right: VecDeque<Vec<Given>>,
+}
+
+impl Taken {
+    fn is_empty(&self) -> bool {
+        self.left.is_empty() && self.right.is_empty()
+    }
 }
 
 /// Pairs of rows with equal keys that are both open, as changes.
@@ -101,13 +109,15 @@ pub(super) fn bounded_pairs<'s>(
 ) -> ChangeStream<'s> {
     let decoder = shape.both();
     let sides = shared.borrow_mut().owners.keep(Sides::default());
+    let scope = left.scope();
     left.concat(right)
         .binary_frontier::<_, CapacityContainerBuilder<Changes>, _, _, _, _>(
             ticks,
             Pipeline,
             Pipeline,
             "BoundedJoin",
-            move |capability, _| {
+            move |capability, info| {
+                let activator = scope.activator_for(info.address);
                 let mut held = Some(capability);
                 let mut open: BTreeMap<u64, Taken> = BTreeMap::new();
                 move |(input, frontier), (ticks, known), output| {
@@ -121,14 +131,15 @@ pub(super) fn bounded_pairs<'s>(
                                 true => &mut taken.left,
                                 false => &mut taken.right,
                             };
-                            side.push(piece);
+                            side.push_back(piece);
                         });
                     });
                     let Some(capability) = held.as_mut() else {
                         return;
                     };
                     let upto = first_open(frontier).min(first_open(known));
-                    while let Some(entry) = open.first_entry() {
+                    let mut left = STEP;
+                    while let Some(mut entry) = open.first_entry() {
                         let epoch = *entry.key();
                         if upto <= epoch {
                             break;
@@ -136,9 +147,15 @@ pub(super) fn bounded_pairs<'s>(
                         let closed_us = closed_at(&gate, epoch, boot);
                         let at = capability.delayed(&epoch);
                         let mut output = output.session(&at);
-                        sides.change(entry.remove(), closed_us, &decoder, |mut changes| {
+                        let taken = entry.get_mut();
+                        sides.step(taken, closed_us, &decoder, &mut left, |mut changes| {
                             output.give_container(&mut changes);
                         });
+                        if !taken.is_empty() {
+                            activator.activate();
+                            return;
+                        }
+                        entry.remove();
                     }
                     if upto == u64::MAX {
                         held = None;
@@ -159,24 +176,34 @@ struct Sides {
 }
 
 impl Sides {
-    fn change(
+    /// Matches what came in an epoch, in portions, until `left` rows and pairs are through. Rows of both sides that came together are matched once:
+    /// all of the left side are held before the first of the right one is matched.
+    fn step(
         &mut self,
-        taken: Taken,
+        taken: &mut Taken,
         closed_us: i64,
         decoder: &Decoder,
+        left: &mut usize,
         mut give: impl FnMut(Changes),
     ) {
-        let is_open = |it: &Given| closed_us < it.end;
-        let Taken {
-            mut left,
-            mut right,
-        } = taken;
-        let pieces = left.iter_mut().chain(&mut right);
-        pieces.for_each(|it| it.retain(is_open));
-        matched(&left, &self.right, closed_us, decoder, &mut give);
-        self.left.add_all(left);
-        matched(&right, &self.left, closed_us, decoder, &mut give);
-        self.right.add_all(right);
+        while 0 < *left && !taken.is_empty() {
+            let (came, own, other) = match taken.left.is_empty() {
+                false => (&mut taken.left, &mut self.left, &self.right),
+                true => (&mut taken.right, &mut self.right, &self.left),
+            };
+            let mut rows = Vec::new();
+            let mut count = 0;
+            while count < PAIRS_AT_ONCE
+                && let Some(mut piece) = came.pop_front()
+            {
+                count += piece.len();
+                piece.retain(|it| closed_us < it.end);
+                rows.push(piece);
+            }
+            let pairs = matched(&rows, other, closed_us, decoder, &mut give);
+            own.add_all(rows);
+            *left = left.saturating_sub(count + pairs);
+        }
     }
 
     /// Lets everything go that ends by then.
@@ -192,21 +219,23 @@ impl Keeps for Sides {
     }
 }
 
-/// The pairs of these rows of one side with those that are held of the other.
+/// The pairs of these rows of one side with those that are held of the other; how many there are.
 fn matched(
     rows: &[Vec<Given>],
     others: &Rows,
     closed_us: i64,
     decoder: &Decoder,
     give: &mut impl FnMut(Changes),
-) {
+) -> usize {
     if others.is_empty() {
-        return;
+        return 0;
     }
+    let mut all = 0;
     let mut pairs: Vec<(&[u8], &[u8])> = Vec::new();
     let mut diffs: Vec<i64> = Vec::new();
     let mut flush = |pairs: &mut Vec<_>, diffs: &mut Vec<i64>| {
         let diffs = std::mem::take(diffs);
+        all += diffs.len();
         give(Changes::signed(decoder.batch(pairs), diffs));
         pairs.clear();
     };
@@ -225,6 +254,7 @@ fn matched(
     if !pairs.is_empty() {
         flush(&mut pairs, &mut diffs);
     }
+    all
 }
 
 #[cfg(test)]
