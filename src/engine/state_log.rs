@@ -14,11 +14,16 @@ pub struct StateLog {
 }
 
 /// Packed rows of one operator.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Rows {
     bytes: Vec<u8>,
     rows: Vec<PlacedRow>,
+    /// The last of their ends, [`NEVER`] if one of them has none.
+    last_end_us: i64,
 }
+
+/// The end of rows that are never let go.
+const NEVER: i64 = i64::MAX;
 
 /// A row behind the one before it.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -65,16 +70,24 @@ impl StateLog {
         });
         let pieces = &mut self.packed[of_operator].1;
         if pieces.last().is_none_or(Rows::is_full) {
-            pieces.push(Rows::default());
+            pieces.push(Rows::new());
         }
         if let Some(piece) = pieces.last_mut() {
             piece.bytes.extend_from_slice(bytes);
+            piece.last_end_us = piece.last_end_us.max(end_us.unwrap_or(NEVER));
             piece.rows.push(PlacedRow {
                 end: piece.bytes.len(),
                 end_us,
                 diff,
             });
         }
+    }
+
+    /// Lets pieces of an operator go whose rows all end by then. What is in others ends later, or beside rows that do.
+    pub fn let_go(&mut self, operator: &str, watermark: i64) {
+        let of_operator = self.packed.iter_mut().filter(|it| *it.0 == *operator);
+        let stays = |it: &Rows| it.last_end_us == NEVER || watermark < it.last_end_us;
+        of_operator.for_each(|it| it.1.retain(stays));
     }
 
     /// Adds all of another one.
@@ -85,13 +98,21 @@ impl StateLog {
 }
 
 impl Rows {
+    fn new() -> Self {
+        Rows {
+            bytes: Vec::new(),
+            rows: Vec::new(),
+            last_end_us: i64::MIN,
+        }
+    }
+
     fn is_full(&self) -> bool {
         StateLog::PIECE_BYTES <= self.bytes.len()
     }
 
     fn packed(self) -> impl Iterator<Item = PackedRow> {
         let mut begin = 0;
-        let Rows { bytes, rows } = self;
+        let Rows { bytes, rows, .. } = self;
         rows.into_iter().map(move |it| {
             let row = PackedRow {
                 bytes: bytes[begin..it.end].to_vec(),
@@ -161,5 +182,35 @@ mod tests {
             };
             assert_eq!(of(&found), of(&all), "{operator}");
         }
+    }
+
+    #[test]
+    fn rows_that_ended_leave_by_pieces() {
+        const ROW_BYTES: usize = StateLog::PIECE_BYTES / 4;
+        let (a, b) = (Arc::from("a"), Arc::from("b"));
+        let mut log = StateLog::default();
+        let mut push = |operator: &Arc<str>, end_us: Option<i64>| {
+            log.push_packed(operator, &[0; ROW_BYTES], end_us, 1);
+        };
+        // Pieces of four rows: 0 to 3, 4 to 7 with one that never ends, 8 and 9.
+        (0..10).for_each(|it| push(&a, Some(it).filter(|it| *it != 5)));
+        (0..4).for_each(|it| push(&b, Some(it)));
+        log.let_go("a", 2);
+        log.let_go("b", 3);
+        log.let_go("none", 9);
+        let ends = |log: &StateLog| -> Vec<Option<i64>> {
+            let rows = log.clone().into_iter();
+            rows.map(|it| match it.content {
+                StateContent::Packed(row) => row.end_us,
+                _ => unreachable!("all are packed"),
+            })
+            .collect()
+        };
+        let all = |from: i64| (from..10).map(|it| Some(it).filter(|it| *it != 5));
+        assert_eq!(ends(&log), all(0).collect::<Vec<_>>());
+        log.let_go("a", 8);
+        assert_eq!(ends(&log), all(4).collect::<Vec<_>>());
+        log.let_go("a", i64::MAX);
+        assert_eq!(ends(&log), all(4).take(4).collect::<Vec<_>>());
     }
 }

@@ -186,7 +186,10 @@ fn run(
     outputs: Box<dyn Outputs>,
     share: StateShare,
 ) {
-    let shared = Rc::new(RefCell::new(Shared::default()));
+    let shared = Rc::new(RefCell::new(Shared {
+        next_commit: job.settings.commit_of(job.start.0, job.start.0),
+        ..Shared::default()
+    }));
     let busy = measure_busy(worker);
     let (probe, clocks) = worker.dataflow_named("tidelake", |scope| {
         render(scope, job, place, feeds, share, &shared)
@@ -202,11 +205,9 @@ fn run(
         clocks,
         outputs,
         published: 0,
-        next_commit: 0,
         unpublished: BTreeMap::new(),
         uncommitted: BTreeMap::new(),
     };
-    exit.next_commit = job.settings.commit_of(job.start.0, job.start.0);
     loop {
         worker.step_or_park(Some(PARK));
         if exit.take(&probe) {
@@ -225,7 +226,6 @@ struct Exit<'a> {
     outputs: Box<dyn Outputs>,
     /// All epochs below are published.
     published: u64,
-    next_commit: u64,
     /// What sources read, by epoch: for readers and for the next commit.
     unpublished: BTreeMap<u64, Vec<SourceProgress>>,
     uncommitted: BTreeMap<u64, Vec<SourceProgress>>,
@@ -258,12 +258,14 @@ impl Exit<'_> {
 
     /// Every worker makes the same commits, in whatever steps it sees the frontier move.
     fn commit_below(&mut self, upto: Epoch) {
-        while self.next_commit < upto.0 {
-            self.commit(Epoch(self.next_commit), false);
-            self.next_commit = self
-                .job
-                .settings
-                .commit_of(self.next_commit + 1, self.job.start.0);
+        loop {
+            let next = self.shared.borrow().next_commit;
+            if upto.0 <= next {
+                return;
+            }
+            self.commit(Epoch(next), false);
+            let settings = &self.job.settings;
+            self.shared.borrow_mut().next_commit = settings.commit_of(next + 1, self.job.start.0);
         }
     }
 
@@ -361,9 +363,10 @@ impl Exit<'_> {
                 .map(|(name, it)| (name.clone(), ahead(it)))
                 .collect();
         }
+        let next_commit = self.shared.borrow().next_commit;
         for clock in self.clocks.values() {
             clock.borrow_mut().forget_before(
-                self.next_commit
+                next_commit
                     .min(upto)
                     .saturating_sub(2 * self.job.settings.commit_interval_ms),
             );

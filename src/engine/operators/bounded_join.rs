@@ -97,18 +97,19 @@ impl Taken {
     }
 }
 
-/// Pairs of rows with equal keys that are both open, as changes.
+/// Pairs of rows with equal keys that are both open, as changes. `stored` are the names under which the state of the sides is stored.
 pub(super) fn bounded_pairs<'s>(
     left: Side<'s>,
     right: Side<'s>,
     shape: &Shape,
-    gate: Gate,
-    ticks: ClockStream<'s>,
+    stored: [String; 2],
+    (gate, ticks): (Gate, ClockStream<'s>),
     boot: u64,
     shared: &Rc<RefCell<Shared>>,
 ) -> ChangeStream<'s> {
     let decoder = shape.both();
     let sides = shared.borrow_mut().owners.keep(Sides::default());
+    let shared = Rc::clone(shared);
     let scope = left.scope();
     left.concat(right)
         .binary_frontier::<_, CapacityContainerBuilder<Changes>, _, _, _, _>(
@@ -162,6 +163,8 @@ pub(super) fn bounded_pairs<'s>(
                     } else if *capability.time() < upto {
                         capability.downgrade(&upto);
                         sides.let_go(gate.watermark(upto));
+                        let mut shared = shared.borrow_mut();
+                        stored.iter().for_each(|it| shared.let_go(it, &gate, upto));
                     }
                 }
             },

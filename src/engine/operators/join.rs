@@ -72,11 +72,11 @@ pub(in crate::engine) fn join<'s>(
             map(pairs, filter, columns, schema, refusal.clone(), shared).0
         }
     };
-    if let (JoinKind::Inner, Some(window), Some((gate, ticks))) = (join.kind, join.window, &gate) {
-        let (gate, ticks) = (gate.clone(), ticks.clone());
+    if let (JoinKind::Inner, Some(window), Some(gate)) = (join.kind, join.window, &gate) {
         let (left_form, right_form) = (form(join, left_keys), form(join, right_keys));
         let (left_end, right_end) = (Some(window.left), Some(window.right));
         let of = |is_left: bool| move |it: TakenIn<'_>| Given::new(&it, is_left);
+        let stored = [of_left.clone(), of_right.clone()];
         let left = taken_in(left, left_form, of_left, left_end, epochs, shared, of(true));
         let right = taken_in(
             right,
@@ -87,7 +87,15 @@ pub(in crate::engine) fn join<'s>(
             shared,
             of(false),
         );
-        let pairs = bounded_pairs(left, right, &shape, gate, ticks, epochs.boot, shared);
+        let pairs = bounded_pairs(
+            left,
+            right,
+            &shape,
+            stored,
+            gate.clone(),
+            epochs.boot,
+            shared,
+        );
         return filtered(pairs);
     }
     let side = |input: Input<'s>, keys: Vec<usize>, state: String, end: Option<RowEnd>| {

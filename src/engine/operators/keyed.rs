@@ -182,8 +182,8 @@ pub(super) fn keyed<'s>(
         Some(closing) => {
             let make = move |it: TakenIn<'_>| Some(((row(&it), it.end_us), it.epoch, it.diff));
             let end = Some(closing.end);
-            let rows = taken_in(input, form, operator, end, epochs, shared, make);
-            let_go(rows, closing, epochs.boot, shared)
+            let rows = taken_in(input, form, operator.clone(), end, epochs, shared, make);
+            let_go(rows, closing, operator, epochs.boot, shared)
         }
         None => {
             let make = move |it: TakenIn<'_>| Some((row(&it), it.epoch, it.diff));
@@ -360,6 +360,7 @@ pub(super) fn first_open(frontier: &MutableAntichain<u64>) -> u64 {
 fn let_go<'s>(
     rows: StreamVec<'s, u64, (Ending, u64, isize)>,
     closing: Closing<'s>,
+    operator: String,
     boot: u64,
     shared: &Rc<RefCell<Shared>>,
 ) -> Keyed<'s> {
@@ -367,6 +368,7 @@ fn let_go<'s>(
     type Builder = CapacityContainerBuilder<Vec<Update>>;
     let Closing { gate, ticks, .. } = closing;
     let windows = shared.borrow_mut().owners.keep(Spans::default());
+    let shared = Rc::clone(shared);
     let rows = rows.binary_frontier::<_, Builder, _, _, _, _>(
         ticks,
         Pipeline,
@@ -414,6 +416,7 @@ fn let_go<'s>(
                 }
                 if *capability.time() < upto {
                     capability.downgrade(&upto);
+                    shared.borrow_mut().let_go(&operator, &gate, upto);
                     let closed = windows.closed(gate.watermark(upto));
                     output.session(&capability).give_iterator(
                         closed

@@ -48,6 +48,7 @@ pub(super) use unnest::unnest;
 use super::{Control, SourceProgress, StateContent, StateLog, StateRecord};
 use crate::engine::changes::Changes;
 use crate::engine::costs::Owners;
+use crate::engine::gate::Gate;
 use crate::engine::view_store::ViewStore;
 use crate::model::{LeftOut, Partition, Row};
 use arrow::array::RecordBatch;
@@ -152,6 +153,8 @@ pub(super) struct Shared {
     pub owners: Owners,
     /// All epochs below are complete everywhere.
     pub frontier: u64,
+    /// The first commit that was not made yet.
+    pub next_commit: u64,
     /// Whether sources have to wait.
     pub wait: bool,
     /// Changes of views by epoch: view, row, diff.
@@ -207,5 +210,13 @@ impl Shared {
     ) {
         let log = self.captured.entry(epoch).or_default();
         log.push_packed(operator, bytes, end_us, diff);
+    }
+
+    /// Of rows that an operator took in and that wait for a commit: lets those go that the gate, which is known before `upto`, closes by the next one.
+    /// They would be left out of its state.
+    fn let_go(&mut self, operator: &str, gate: &Gate, upto: u64) {
+        let watermark = gate.watermark(upto.min(self.next_commit + 1));
+        let logs = self.captured.values_mut();
+        logs.for_each(|it| it.let_go(operator, watermark));
     }
 }
