@@ -122,7 +122,7 @@ fn main() {
         .collect();
     common::report(
         &format!(
-            "engine: {} decoded records, {} workers; peak memory includes them",
+            "engine: {} decoded records, {} workers; peak memory is what it takes beyond them",
             options.records, options.workers
         ),
         &figures,

@@ -1,4 +1,4 @@
-//! The queries of the shipped Nexmark dataflow, one by one: events already decoded, results counted and dropped.
+//! The queries of the shipped Nexmark dataflow, one by one: events already decoded and in memory to the end, results counted and dropped.
 //!
 //! Every query is a process of its own with the sources, their tables and its view, on one worker and on two. Beside each stands what Feldera's `dbsp` (the queries
 //! written by hand in Rust) needs on a machine of this kind, both beyond the own `q0`: that takes away what feeding events in costs, in either.
@@ -91,7 +91,9 @@ fn main() {
 }
 
 fn report(events: u64, workers: usize, figures: &[Figure]) {
-    println!("\nnexmark: {events} events, {workers} worker(s); peak memory includes the events\n");
+    println!(
+        "\nnexmark: {events} events, {workers} worker(s); peak memory is what it takes beyond the events\n"
+    );
     println!(
         "{:<6} {:>15} {:>10} {:>10} {:>8} {:>10} {:>10}",
         "query", "CPU-s/million", "beyond q0", "dbsp", "ratio", "peak MiB", "events/s"

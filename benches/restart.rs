@@ -96,6 +96,7 @@ fn live(run: &Run<'_>, groups: u64, name: &str) -> Figure {
         bytes: 0,
         wall_s: began.elapsed().as_secs_f64(),
         cpu_s: None,
+        peak_mib: None,
     };
     Figure::new("restart", name, done, running.stop())
 }

@@ -79,6 +79,7 @@ pub fn run(
         bytes: bytes.into_inner(),
         wall_s: began.elapsed().as_secs_f64(),
         cpu_s: None,
+        peak_mib: None,
     }
 }
 

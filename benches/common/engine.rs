@@ -1,6 +1,6 @@
 //! The engine alone: decoded records are fed to it, and what it puts out is counted and dropped.
 
-use super::{Done, STEP_MAX, own_cpu_s};
+use super::{Beyond, Done, STEP_MAX, own_cpu_s};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +12,8 @@ use tidelake::engine::{
 use tidelake::model::{Epoch, Row, wall_ms};
 use tidelake::plan::Dataflow;
 
-/// Runs a dataflow over inputs, per worker and source, until it has taken all records in. Sources behind those that have inputs have none.
+/// Runs a dataflow over inputs, per worker and source, until it has taken all records in. Sources behind those that have inputs have none. Inputs are
+/// there until the end: memory is what the engine takes beyond them.
 pub fn run(dataflow: Dataflow, inputs: Vec<Vec<Vec<Input>>>, records: u64, delay_us: i64) -> Done {
     let workers = inputs.len();
     let clock = ClockSettings {
@@ -39,6 +40,8 @@ pub fn run(dataflow: Dataflow, inputs: Vec<Vec<Vec<Input>>>, records: u64, delay
         tail_rows: 64,
         bucketing: Bucketing::ONE,
     };
+    tidelake::memory::return_freed_pages_early();
+    let memory = Beyond::now();
     let (began, cpu_s) = (Instant::now(), own_cpu_s());
     let seen = Arc::new(AtomicU64::new(0));
     let control = Arc::new(Control::default());
@@ -48,7 +51,7 @@ pub fn run(dataflow: Dataflow, inputs: Vec<Vec<Vec<Input>>>, records: u64, delay
         .map(|mut of_sources| {
             of_sources.resize_with(sources, Vec::new);
             let feeds = of_sources.into_iter();
-            let feeds = feeds.map(|it| Box::new(Replay(it.into_iter())) as Box<dyn Feed>);
+            let feeds = feeds.map(|it| Box::new(Replay::of(it)) as Box<dyn Feed>);
             let outputs: Box<dyn Outputs> = Box::new(Counting(Arc::clone(&seen)));
             (feeds.collect(), outputs)
         })
@@ -75,14 +78,26 @@ pub fn run(dataflow: Dataflow, inputs: Vec<Vec<Vec<Input>>>, records: u64, delay
         bytes: 0,
         wall_s,
         cpu_s: Some(own_cpu_s() - cpu_s),
+        peak_mib: Some(memory.peak_mib()),
     }
 }
 
-struct Replay(std::vec::IntoIter<Input>);
+struct Replay {
+    inputs: Vec<Input>,
+    next: usize,
+}
+
+impl Replay {
+    fn of(inputs: Vec<Input>) -> Self {
+        Replay { inputs, next: 0 }
+    }
+}
 
 impl Feed for Replay {
     fn next(&mut self) -> Option<Input> {
-        self.0.next()
+        let input = self.inputs.get(self.next)?.clone();
+        self.next += 1;
+        Some(input)
     }
 
     fn look_again(&mut self) {}

@@ -63,6 +63,37 @@ pub fn own_cpu_s() -> f64 {
     seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
 
+/// The most memory that is resident in this process from here on, beyond what is now.
+pub struct Beyond {
+    base_kib: u64,
+}
+
+impl Beyond {
+    /// After what was freed has been returned to the system.
+    ///
+    /// # Panics
+    /// If the system does not let the peak begin anew, as Linux does.
+    pub fn now() -> Self {
+        std::thread::sleep(Duration::from_secs(3));
+        std::fs::write("/proc/self/clear_refs", "5").expect("the peak begins anew");
+        Beyond {
+            base_kib: status_kib("VmRSS"),
+        }
+    }
+
+    pub fn peak_mib(&self) -> f64 {
+        status_kib("VmHWM").saturating_sub(self.base_kib) as f64 / 1024.0
+    }
+}
+
+/// A line of what the system tells of this process.
+fn status_kib(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("the system tells");
+    let line = status.lines().find_map(|it| it.strip_prefix(name));
+    let number = line.and_then(|it| it.trim_start_matches(':').split_whitespace().next());
+    number.expect("a size").parse().expect("a number")
+}
+
 fn seconds(time: libc::timeval) -> f64 {
     time.tv_sec as f64 + time.tv_usec as f64 / 1e6
 }
@@ -75,6 +106,8 @@ pub struct Done {
     pub wall_s: f64,
     /// CPU time of what counts, if that is not the whole process.
     pub cpu_s: Option<f64>,
+    /// The most memory that what counts took, if that is not the whole process.
+    pub peak_mib: Option<f64>,
 }
 
 /// One line of the table.
@@ -101,7 +134,7 @@ impl Figure {
             records_per_s: done.records as f64 / done.wall_s,
             mb_per_s: done.bytes as f64 / done.wall_s / 1e6,
             cpu_s_per_million: done.cpu_s.unwrap_or(used.cpu_s) / (done.records as f64 / 1e6),
-            peak_mib: used.peak_mib,
+            peak_mib: done.peak_mib.unwrap_or(used.peak_mib),
             of_ceiling: None,
         }
     }

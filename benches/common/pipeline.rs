@@ -149,6 +149,7 @@ pub fn drain(run: &Run<'_>, records: u64) -> (Done, Used) {
             bytes,
             wall_s,
             cpu_s: None,
+            peak_mib: None,
         },
         running.stop(),
     )

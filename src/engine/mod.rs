@@ -54,7 +54,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Decoded records of one partition, or news about it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Input {
     pub partition: Partition,
     /// The declared columns of the source, then `_partition` and `_offset`.
@@ -89,7 +89,7 @@ pub enum Records {
 }
 
 /// A record that could not be decoded.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Undecoded {
     pub offset: i64,
     pub raw: Vec<u8>,
