@@ -110,6 +110,8 @@ pub struct Dataflow {
     pub plain: BTreeMap<String, PlainView>,
     /// Columns of tables and views that are columns of what they read, unchanged: relation and column of both.
     pub passed_on: BTreeMap<(String, String), (String, String)>,
+    /// Columns of tables and views that are JSON which their queries make: relation and column.
+    pub made_json: BTreeSet<(String, String)>,
     /// The id of the model that each name of one was bound to, where no id is written.
     pub models: BTreeMap<String, String>,
     /// Models by which tables score records as they come.
@@ -987,6 +989,43 @@ impl Dataflow {
 
     pub fn source(&self, name: &str) -> Option<&SourceSpec> {
         self.sources.iter().find(|it| it.name == name)
+    }
+
+    /// Whether a column of a relation is JSON: declared so, or made by a query, also where other queries pass it on.
+    pub fn is_json(&self, relation: &str, column: &str) -> bool {
+        let mut place = (relation.to_owned(), column.to_owned());
+        while let Some(origin) = self.passed_on.get(&place) {
+            place = origin.clone();
+        }
+        if self.made_json.contains(&place) {
+            return true;
+        }
+        let (relation, column) = place;
+        let columns = self
+            .source(&relation)
+            .into_iter()
+            .flat_map(|it| &it.columns);
+        columns
+            .into_iter()
+            .any(|it| it.is_json && it.name == column)
+    }
+
+    /// All such columns, by relation.
+    pub fn json_columns(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let of_sources = self.sources.iter().flat_map(|source| {
+            let columns = source.columns.iter().filter(|it| it.is_json);
+            columns.map(|it| (source.name.clone(), it.name.clone()))
+        });
+        let passed_on = self
+            .passed_on
+            .keys()
+            .filter(|it| self.is_json(&it.0, &it.1));
+        let all = of_sources.chain(passed_on.chain(&self.made_json).cloned());
+        let mut by_relation: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (relation, column) in all {
+            by_relation.entry(relation).or_default().insert(column);
+        }
+        by_relation
     }
 
     /// Views whose late records the relation `_late` has: all before the first one that reads it.

@@ -68,6 +68,16 @@ pub fn rewrite(query: &mut Query) -> Result<(), String> {
     windowed_queries::named(query)
 }
 
+/// Whether an expression that was rewritten gives JSON.
+pub fn gives_json(expr: &Expr) -> bool {
+    json::is_json(expr)
+}
+
+/// An operator or a function of JSON, or of a column of JSON, where only that makes it one.
+pub fn of_json(expr: &Expr, is_json: &dyn Fn(&Expr) -> bool) -> Option<String> {
+    json::with_columns(expr, is_json)
+}
+
 /// The query of a view with a list of columns behind the view's name.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ mod by_name;
 mod canonical;
 mod casts;
 mod choice;
+mod column_types;
 mod constant_rows;
 mod constants;
 mod correlated;
@@ -32,6 +33,7 @@ mod inside_aggregates;
 mod intervals;
 mod joins;
 mod json_clauses;
+mod json_columns;
 mod ksql;
 mod lambdas;
 mod late;
@@ -99,6 +101,7 @@ use crate::plan::{
 use crate::source::place::{Place, is_delta};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
+use column_types::{ColumnType, Types};
 use datafusion::catalog::MemTable;
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::execution::SendableRecordBatchStream;
@@ -448,6 +451,7 @@ impl Planner {
                 mut query,
             } => {
                 self.settle(&mut query)?;
+                self.note_json(&name, &query);
                 canonical::query(&query)?;
                 let has_key = |it: &String| {
                     let source = self.dataflow.source(it);
@@ -480,6 +484,7 @@ impl Planner {
             } => {
                 self.add_named_queries(&mut query, &name).await?;
                 self.settle(&mut query)?;
+                self.note_json(&name, &query);
                 let sql = query.to_string();
                 let canonical = canonical::query(&query)?;
                 let stars = Stars::of(&query, &self.context, &self.dataflow)?;
@@ -536,6 +541,7 @@ impl Planner {
         self.add_named_queries(&mut query, &name).await?;
         canonical::refuse_in_query(query.as_ref())?;
         self.settle(&mut query)?;
+        self.note_json(&name, &query);
         let text = query.to_string();
         windows::refuse_over_names(query.as_mut())?;
         latest::refuse_windows(query.as_mut(), &self.dataflow)?;
@@ -594,12 +600,32 @@ impl Planner {
         Ok(())
     }
 
+    fn with_relations<T>(&self, take: impl FnOnce(column_types::Known<'_>) -> T) -> T {
+        take(column_types::Known {
+            schema: &|name| plain::schema(&self.context, name),
+            is_json: &|relation, column| self.dataflow.is_json(relation, column),
+        })
+    }
+
+    /// Notes which columns of a relation are JSON.
+    fn note_json(&mut self, relation: &str, query: &Query) {
+        let columns = self.with_relations(|it| Types::new(it).of_query(query));
+        let json = columns
+            .into_iter()
+            .filter(|it| it.1 == Some(ColumnType::Json));
+        let noted = json.map(|it| (relation.to_owned(), it.0));
+        self.dataflow.made_json.extend(noted);
+    }
+
     /// Rewrites what only those understand who know the relations: windows as values, temporal joins, joins by the columns of both
-    /// sides, columns of one name, and `EXCEPT ALL`.
+    /// sides, columns of one name, columns of JSON, and `EXCEPT ALL`.
     fn settle(&self, query: &mut Query) -> Result<(), String> {
         window_values::rewrite(query, &self.dataflow)?;
         let known = |name: &str| plain::columns(&self.context, name);
-        struct_stars::rewrite(query, &|name: &str| plain::schema(&self.context, name))?;
+        self.with_relations(|it| {
+            struct_stars::rewrite(query, it)?;
+            json_columns::rewrite(query, it)
+        })?;
         window_time::rewrite(query, &known)?;
         inside_aggregates::rewrite(query, &known)?;
         recent_rows::rewrite(query, &known)?;

@@ -731,6 +731,7 @@ impl Inner {
                 .iter()
                 .map(|it| it.name.clone())
                 .collect(),
+            json: self.dataflow.json_columns(),
             lake: self.lake.address(),
             versions,
             costs: match (question::may_explain(sql), self.costs.get()) {

@@ -59,6 +59,10 @@ impl VisitorMut for Any<'_, '_> {
         self.0.pre_visit_select(select)
     }
 
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<String> {
+        self.0.post_visit_select(select)
+    }
+
     fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<String> {
         self.0.pre_visit_relation(relation)
     }

@@ -1,12 +1,12 @@
 //! JSON: operators, casts, and functions that make it, as functions of ours.
 //!
 //! JSON is carried as text, so values that are JSON already must be distinguished from texts, which become strings: JSON is what these functions, operators and casts
-//! give. A column of JSON is cast where it is put into other JSON: `payload::jsonb`.
+//! give, and what a column was declared as ([`crate::sql::json_columns`]). Another column is cast where it is put into JSON: `payload::jsonb`.
 
 use super::{quoted, text_of};
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArgumentClause,
-    Subscript, Value,
+    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentClause, FunctionArguments, Subscript, Value,
 };
 
 /// Functions that give JSON.
@@ -36,7 +36,7 @@ const OF_JSON: &[&str] = &[
 ];
 
 /// Whether an expression gives JSON.
-fn is_json(expr: &Expr) -> bool {
+pub fn is_json(expr: &Expr) -> bool {
     match expr {
         Expr::Nested(it) => is_json(it),
         Expr::Function(it) => {
@@ -89,6 +89,18 @@ pub fn operator(left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Option
         BinaryOperator::QuestionAnd => Some(format!("json_has_all_keys({left}, {right})")),
         BinaryOperator::HashMinus => Some(format!("json_without_path({left}, {right})")),
         BinaryOperator::AtQuestion => Some(format!("jsonb_path_exists({left}, {right})")),
+        _ => changed(left, op, right, &is_json),
+    })
+}
+
+/// `-` and `||`, which take texts and numbers too.
+fn changed(
+    left: &Expr,
+    op: &BinaryOperator,
+    right: &Expr,
+    is_json: &dyn Fn(&Expr) -> bool,
+) -> Option<String> {
+    match op {
         BinaryOperator::Minus if is_json(left) => Some(format!("json_without({left}, {right})")),
         BinaryOperator::StringConcat
             if (is_json(left) && (is_json(right) || is_json_text(right)))
@@ -97,7 +109,36 @@ pub fn operator(left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Option
             Some(format!("json_concat({left}, {right})"))
         }
         _ => None,
-    })
+    }
+}
+
+/// What has another meaning where columns of JSON are known: their operators, and their place in other JSON.
+pub fn with_columns(expr: &Expr, is_json: &dyn Fn(&Expr) -> bool) -> Option<String> {
+    match expr {
+        Expr::BinaryOp { left, op, right } => changed(left, op, right, is_json),
+        Expr::Function(call) => {
+            let name = call.name.to_string().to_lowercase();
+            match (name.as_str(), plain_args(call)?.as_slice()) {
+                ("to_json" | "to_jsonb", [json]) if is_json(json) => {
+                    Some(format!("parse_json({json})"))
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// The arguments of a call that has nothing else in its parentheses.
+fn plain_args(call: &Function) -> Option<Vec<Expr>> {
+    let FunctionArguments::List(list) = &call.args else {
+        return None;
+    };
+    let args = list.args.iter().map(|it| match it {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(it)) => Some(it.clone()),
+        _ => None,
+    });
+    args.collect()
 }
 
 /// The steps of a path that is written as an array, as arguments. An empty one has none.
@@ -227,7 +268,6 @@ pub fn made(name: &str, args: &[Expr]) -> Option<String> {
 
 /// An aggregate that makes JSON, of members in the order it asks for.
 pub fn aggregate(name: &str, args: &[Expr], call: &Function) -> Option<String> {
-    use datafusion::sql::sqlparser::ast::FunctionArguments;
     let FunctionArguments::List(list) = &call.args else {
         return None;
     };

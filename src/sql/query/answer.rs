@@ -10,7 +10,9 @@ use super::error::QueryError;
 use super::lake::Lake;
 use super::pinned::Pinned;
 use super::process::{ProcessLimits, is_about_memory};
-use super::protocol::{Catalog, ColumnMeaning, Frame, FromProcess, RowsIn, RowsOut, ToProcess};
+use super::protocol::{
+    Catalog, ColumnMeaning, Frame, FromProcess, JsonColumns, RowsIn, RowsOut, ToProcess,
+};
 use super::question::{Question, of_plain_view};
 use crate::lake::{self, Store};
 use crate::model::ERRORS;
@@ -19,8 +21,9 @@ use crate::sql::constant_rows::ROW_FUNCTIONS;
 use crate::sql::models::{Binder, Models, Unbound};
 use crate::sql::near::{as_sql, did_you_mean, nearest};
 use crate::sql::{
-    by_name, casts, constants, correlated, definite, inside_aggregates, multisets, physical, pivot,
-    register_functions, scopes, side_by_side, sql_type_name, struct_stars, types, using, words,
+    by_name, casts, column_types, constants, correlated, definite, inside_aggregates, json_columns,
+    multisets, physical, pivot, register_functions, scopes, side_by_side, sql_type_name,
+    struct_stars, types, using, words,
 };
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -200,14 +203,14 @@ impl Answering<'_> {
         self.register(&catalog, &needed).await?;
         let plan = match question {
             Question::Query(statement, written) => {
-                let plan = self.logical(statement).await?;
+                let plan = self.logical(statement, &catalog.json).await?;
                 written
                     .named(plan)
                     .and_then(types::with_times_as_stored)
                     .map_err(|it| self.planning(&it))?
             }
             Question::Columns(statement) => {
-                let plan = self.logical(statement).await?;
+                let plan = self.logical(statement, &catalog.json).await?;
                 self.described(&catalog, &plan, &named)?
             }
             Question::Relations => self.listed(&catalog)?,
@@ -370,12 +373,24 @@ impl Answering<'_> {
         Some(provider.ok()?.schema())
     }
 
-    async fn logical(&self, mut statement: DfStatement) -> Result<LogicalPlan, QueryError> {
+    async fn logical(
+        &self,
+        mut statement: DfStatement,
+        json: &JsonColumns,
+    ) -> Result<LogicalPlan, QueryError> {
         if let DfStatement::Statement(statement) = &mut statement
             && let Statement::Query(query) = statement.as_mut()
         {
             let known = |name: &str| self.columns(name);
-            struct_stars::rewrite(query, &|name: &str| self.schema(name))
+            let relations = column_types::Known {
+                schema: &|name| self.schema(name),
+                is_json: &|relation, column| {
+                    let name = relation.rsplit('.').next().unwrap_or(relation);
+                    json.get(name).is_some_and(|it| it.contains(column))
+                },
+            };
+            struct_stars::rewrite(query, relations)
+                .and_then(|()| json_columns::rewrite(query, relations))
                 .and_then(|()| inside_aggregates::rewrite(query, &known))
                 .and_then(|()| scopes::rewrite(query, &known))
                 .and_then(|()| using::rewrite(query, &known))

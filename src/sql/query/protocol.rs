@@ -43,6 +43,7 @@ pub struct Catalog {
     /// Names of the stored tables.
     pub stored: BTreeSet<String>,
     pub sources: BTreeSet<String>,
+    pub json: JsonColumns,
     /// What is told of relations and columns. It is only there for a question about them.
     pub meanings: Meanings,
     /// Where the lake is, if there is one. Its credentials are in the environment.
@@ -52,6 +53,9 @@ pub struct Catalog {
     /// What live views cost, in words, for EXPLAIN of a query that reads them.
     pub costs: BTreeMap<String, String>,
 }
+
+/// Columns that are JSON, by relation.
+pub type JsonColumns = BTreeMap<String, BTreeSet<String>>;
 
 /// What the text of the dataflow tells of its relations.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
