@@ -106,7 +106,7 @@ mod tests {
             ("note || '{\"a\": 1}'", "note || '{\"a\": 1}'"),
             ("note || payload", "note || payload"),
             ("payload || ' of it'", "payload || ' of it'"),
-            ("to_jsonb(note)", "to_json(note)"),
+            ("to_jsonb(note)", "to_jsonb(note)"),
         ] {
             let item = format!("SELECT {text} AS it FROM events AS e");
             let wanted = format!("SELECT {expected} AS it FROM events AS e");
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn relations_pass_them_on() {
-        const TEXT: &str = "CREATE SOURCE events (id BIGINT, payload JSON, note TEXT) WITH (connector = 'files') FORMAT JSON;
+        const TEXT: &str = "CREATE SOURCE events (id BIGINT, payload JSON, note TEXT) WITH (connector = 'files', path = './events') FORMAT JSON;
             CREATE TABLE log AS SELECT * FROM events;
             CREATE VIEW users AS SELECT id, payload -> 'user' AS who, note FROM log;
             CREATE MATERIALIZED VIEW last AS SELECT id, max(note) AS note, last_value(who ORDER BY id) AS who FROM users GROUP BY id;

@@ -7,8 +7,9 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::Operator;
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::aggregate::AggregateExprBuilder;
 use datafusion::physical_expr::expressions::{BinaryExpr, Literal};
+use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
@@ -50,14 +51,29 @@ fn with_one_zero(it: &AggregateExec) -> Result<Option<AggregateExec>> {
         if zeroless.iter().all(Option::is_none) {
             continue;
         }
-        let arguments = arguments.into_iter().zip(zeroless);
-        let arguments = arguments.map(|(argument, other)| other.unwrap_or(argument));
-        let orders = function.order_bys().iter().map(|it| Arc::clone(&it.expr));
-        let with = function.with_new_expressions(arguments.collect(), orders.collect());
-        if let Some(with) = with {
-            *function = Arc::new(with);
-            changes = true;
-        }
+        // Distinct values are put in an order of their own, which is told by its expression.
+        let in_place = |it: &Arc<dyn PhysicalExpr>| {
+            let mut known = arguments.iter().zip(&zeroless);
+            let other = known
+                .find(|known| known.0 == it)
+                .and_then(|it| it.1.clone());
+            other.unwrap_or_else(|| Arc::clone(it))
+        };
+        let orders = function.order_bys().iter().map(|it| PhysicalSortExpr {
+            expr: in_place(&it.expr),
+            options: it.options,
+        });
+        let arguments = arguments.iter().map(in_place).collect();
+        // Made anew, since what it keeps of an order has the name of that.
+        let with = AggregateExprBuilder::new(Arc::new(function.fun().clone()), arguments)
+            .schema(Arc::clone(&schema))
+            .alias(function.name())
+            .order_by(orders.collect())
+            .with_distinct(true)
+            .with_ignore_nulls(function.ignore_nulls())
+            .build()?;
+        *function = Arc::new(with);
+        changes = true;
     }
     if !changes {
         return Ok(None);
