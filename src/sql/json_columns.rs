@@ -121,7 +121,10 @@ mod tests {
             CREATE VIEW users AS SELECT id, payload -> 'user' AS who, note FROM log;
             CREATE MATERIALIZED VIEW last AS SELECT id, max(note) AS note, last_value(who ORDER BY id) AS who FROM users GROUP BY id;
             CREATE MATERIALIZED VIEW all_of_them AS SELECT who, payload AS p FROM users JOIN log ON users.id = log.id;";
-        let dataflow = futures::executor::block_on(crate::sql::plan_text("t", TEXT, |_| None));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let dataflow = runtime.block_on(crate::sql::plan_text("t", TEXT, |_| None));
         let json = dataflow.unwrap().json_columns();
         let found: Vec<(&str, Vec<&str>)> = json
             .iter()

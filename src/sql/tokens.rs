@@ -45,7 +45,8 @@ pub fn plain(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
     }
     quote_names_of_top(&mut plain);
-    let plain = without_parentheses_before_stars(without_as_of_now(plain));
+    let plain = without_as_of_now(without_exclude_no_others(plain));
+    let plain = without_parentheses_before_stars(plain);
     with_queries_of_values(json_clauses::plain(plain))
 }
 
@@ -107,6 +108,26 @@ fn quote_names_of_top(tokens: &mut [TokenWithSpan]) {
             };
         }
     }
+}
+
+/// `EXCLUDE NO OTHERS` in a frame, which is as it is without.
+fn without_exclude_no_others(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let solid: Vec<usize> = (0..tokens.len())
+        .filter(|it| !matches!(tokens[*it].token, Token::Whitespace(_)))
+        .collect();
+    const WORDS: [&str; 3] = ["EXCLUDE", "NO", "OTHERS"];
+    let says_nothing = |it: &&[usize]| {
+        let mut words = it.iter().zip(WORDS);
+        words.all(|(at, wanted)| is_word(&tokens[*at].token, wanted))
+    };
+    let all = solid.windows(WORDS.len()).filter(says_nothing);
+    let left_out: Vec<usize> = all.flatten().copied().collect();
+    let mut at = 0;
+    tokens.retain(|_| {
+        at += 1;
+        !left_out.contains(&(at - 1))
+    });
+    tokens
 }
 
 /// `SELECT … AS OF now()` at the end of a statement asks for what there is now, as it does without.

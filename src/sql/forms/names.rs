@@ -46,6 +46,22 @@ pub(super) const TEMPLATES: &[(&str, usize, &str)] = &[
     ),
     ("bin2utf8", 1, "CAST({0} AS TEXT)"),
     ("array_flatten", 1, "flatten({0})"),
+    (
+        "trim_array",
+        2,
+        "CASE WHEN {1} BETWEEN 0 AND cardinality({0}) THEN array_slice({0}, 1, CAST(cardinality({0}) AS BIGINT) - {1}) END",
+    ),
+    ("string_to_table", 2, "unnest(string_to_array({0}, {1}))"),
+    (
+        "string_to_table",
+        3,
+        "unnest(string_to_array({0}, {1}, {2}))",
+    ),
+    (
+        "regexp_split_to_table",
+        2,
+        "unnest(regexp_split_to_array({0}, {1}))",
+    ),
     ("safe_offset", 1, "CASE WHEN 0 <= {0} THEN {0} + 1 END"),
     ("safe_ordinal", 1, "CASE WHEN 0 < {0} THEN {0} END"),
     // Of numbers with a fixed number of digits behind the point.
