@@ -745,6 +745,8 @@ pub(super) fn over(
                     }),
                 };
                 note(aggregation.id.clone(), upto_us);
+                let of_windows = aggregation.windows_id().into_iter();
+                of_windows.for_each(|it| note(it, upto_us));
             }
             Plan::Join { join, .. } => {
                 if join.window.is_some() {

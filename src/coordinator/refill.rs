@@ -16,7 +16,7 @@ use crate::engine::{
 };
 use crate::model::{Epoch, Offset, Partition, Position, Row, wall_ms};
 use crate::plan::{
-    DEAD_LETTER_RELATION, Dataflow, Format, LATE_COLUMN, LATE_RELATION, SourceSpec, ViewSpec,
+    DEAD_LETTER_RELATION, Dataflow, Format, LATE_COLUMN, LATE_RELATION, Plan, SourceSpec, ViewSpec,
     dead_letter_schema, late_schema, marked, nullable,
 };
 use crate::sql::{self, Records};
@@ -123,6 +123,7 @@ pub async fn fill(
         });
     }
     let names: Vec<String> = views.iter().map(|it| it.name.clone()).collect();
+    let of_windows = stored_by_window(dataflow, &views);
     let gathered = Arc::new(Mutex::new(Gathered::default()));
     let control = Arc::new(Control::default());
     let job = job(dataflow, sources, views, &records, &control, workers);
@@ -168,7 +169,18 @@ pub async fn fill(
     let mut gathered =
         std::mem::take(&mut *gathered.lock().unwrap_or_else(PoisonError::into_inner));
     let mut filled = Filled {
-        state: gathered.state.records(true),
+        state: gathered
+            .state
+            .records(true)
+            .into_iter()
+            .map(|it| match of_windows.get(&*it.operator) {
+                Some(operator) => StateRecord {
+                    operator: Arc::clone(operator),
+                    ..it
+                },
+                None => it,
+            })
+            .collect(),
         read: rows.load(Ordering::Acquire) as u64,
         ..Filled::default()
     };
@@ -180,6 +192,26 @@ pub async fn fill(
             .insert(name, rows.into_values().flatten().collect());
     }
     Ok(filled)
+}
+
+/// Under which names groups are stored that the pipeline takes in by pane, and that are computed by window from the archive.
+fn stored_by_window(dataflow: &Dataflow, filled: &[ViewSpec]) -> BTreeMap<String, Arc<str>> {
+    let panes = |it: &ViewSpec| {
+        let mut panes = BTreeMap::new();
+        it.plan.walk(&mut |node| {
+            if let Plan::Aggregate { aggregation, .. } = node {
+                panes.insert(aggregation.id.clone(), aggregation.windows_id());
+            }
+        });
+        panes
+    };
+    let own = dataflow.views.iter().flat_map(panes);
+    let filled: BTreeMap<String, Option<String>> = filled.iter().flat_map(panes).collect();
+    own.filter_map(|(id, of_windows)| {
+        let is_by_window = filled.get(&id).is_some_and(Option::is_none);
+        Some((id, of_windows.filter(|_| is_by_window)?.into()))
+    })
+    .collect()
 }
 
 /// Says now and then how far it is.

@@ -11,7 +11,7 @@ use super::operators::{
 };
 use super::view_store::{Key, ViewStore};
 use super::worker::Place;
-use super::{Feed, Job, StateShare};
+use super::{Feed, Job, StateShare, StoredGroups};
 use crate::model::{Epoch, least_of};
 use crate::plan::{
     CountsLate, DEAD_LETTER_RELATION, LATE_RELATION, Pass, Plan, ViewKind, ViewSpec, Window, passes,
@@ -342,10 +342,16 @@ impl<'s> Render<'_, 's> {
                     Window::None => None,
                     Window::Tumble { .. } | Window::Last { .. } => self.gate(&aggregation.clocks),
                 };
-                let restored = self.share.groups.remove(&aggregation.id);
+                let mut stored = |id: &str| self.share.groups.remove(id).unwrap_or_default();
+                let restored = operators::RestoredGroups {
+                    groups: stored(&aggregation.id),
+                    of_windows: aggregation
+                        .windows_id()
+                        .map_or_else(StoredGroups::default, |it| stored(&it)),
+                };
                 let (rows, late) = operators::aggregate(
                     partials,
-                    restored.unwrap_or_default(),
+                    restored,
                     aggregation,
                     schema,
                     view,

@@ -23,7 +23,10 @@ impl Panes {
                 if let Plan::Aggregate { aggregation, .. } = node
                     && let Some(hops) = aggregation.panes()
                 {
-                    panes.insert(aggregation.id.clone(), hops.keys.clone());
+                    let ids = aggregation.windows_id().into_iter();
+                    for id in ids.chain([aggregation.id.clone()]) {
+                        panes.insert(id, hops.keys.clone());
+                    }
                 }
             });
         }

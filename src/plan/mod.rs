@@ -674,6 +674,12 @@ impl Aggregation {
         let has_sets = self.aggregates.iter().any(is_set);
         self.hops.as_ref().filter(|_| !has_sets)
     }
+
+    /// Where what it takes in is stored by pane: the name under which groups of single windows are stored. Those come from the archive, where each record's mark says which of
+    /// its windows it was on time for, so that a pane is not one group.
+    pub fn windows_id(&self) -> Option<String> {
+        self.panes().map(|_| format!("{}-windows", self.id))
+    }
 }
 
 /// A record is let into a sliding range when its time is no further ahead of `now()` than this: what came in the same epoch as the

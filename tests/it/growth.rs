@@ -312,3 +312,14 @@ fn oracle_of_changed_dataflows() {
     };
     proptest!(config, |(scenario in scenario())| check(&scenario));
 }
+
+/// A view over `HOP` that is filled while a window of it is open: the seed was found by the law above.
+#[test]
+fn open_windows_of_a_filled_view_count_each_record_once() {
+    check(&Scenario {
+        seed: 4_767_307_908_494_586_055,
+        records: 406,
+        partitions: 3,
+        runs: vec![(2, 1)],
+    });
+}

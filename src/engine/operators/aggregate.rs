@@ -39,6 +39,19 @@ const FOR_EVER: i64 = i64::MAX;
 /// So many restored groups are given on at once: there may be millions.
 const RESTORED_AT_ONCE: usize = 16 * 1024;
 
+/// What was stored of groups, which are panes where windows share these.
+pub(in crate::engine) struct RestoredGroups {
+    pub groups: StoredGroups,
+    /// Beside panes, groups of single windows.
+    pub of_windows: StoredGroups,
+}
+
+impl RestoredGroups {
+    fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.of_windows.is_empty()
+    }
+}
+
 /// The rows of an aggregation, as changes, and the late records it refused. It begins with what is restored of the groups of this worker.
 #[expect(
     clippy::too_many_arguments,
@@ -46,7 +59,7 @@ const RESTORED_AT_ONCE: usize = 16 * 1024;
 )]
 pub(in crate::engine) fn aggregate<'s>(
     partials: PartialStream<'s>,
-    restored: StoredGroups,
+    restored: RestoredGroups,
     aggregation: &Arc<Aggregation>,
     schema: &SchemaRef,
     view: &str,
@@ -367,15 +380,21 @@ impl Groups {
     }
 
     /// Takes in what was stored, at the epoch of its commit. A group of a window or of all time is there once as a rule, and then is new.
-    fn restore(&mut self, stored: StoredGroups, over: i64) {
+    fn restore(&mut self, stored: RestoredGroups, over: i64) {
+        let aggregation = Arc::clone(&self.aggregation);
+        self.restore_all(stored.groups, aggregation.panes(), over);
+        if !stored.of_windows.is_empty() {
+            self.restore_all(stored.of_windows, None, over);
+        }
+    }
+
+    fn restore_all(&mut self, stored: StoredGroups, panes: Option<&Hops>, over: i64) {
         self.epoch = self.boot;
         if matches!(self.aggregation.window, Window::None) && !self.has_distinct() {
             let groups = self.tables.entry(FOR_EVER).or_default();
             groups.reserve(stored.len());
         }
         let is_plain = !self.slides() && !self.has_distinct();
-        let aggregation = Arc::clone(&self.aggregation);
-        let panes = aggregation.panes();
         let mut rows = GroupRows::default();
         for partial in stored.into_partials() {
             match is_plain {
@@ -967,7 +986,8 @@ mod tests {
             let mut stored = StoredGroups::default();
             partials.iter().for_each(|it| stored.push(it));
             let mut restored = groups(window, hops.clone(), append_only);
-            restored.restore(stored, over);
+            let of_windows = StoredGroups::default();
+            restored.restore(RestoredGroups { groups: stored, of_windows }, over);
             let mut taken_in = groups(window, hops, append_only);
             taken_in.take_in(100, vec![partials.into_iter().map(|it| (100, it)).collect()], over);
             taken_in.finish();

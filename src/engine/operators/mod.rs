@@ -25,7 +25,7 @@ mod top_k;
 mod unnest;
 
 pub(super) use admit::admit;
-pub(super) use aggregate::aggregate;
+pub(super) use aggregate::{RestoredGroups, aggregate};
 pub(super) use as_of::as_of;
 pub(super) use constant::constant;
 pub(super) use detect::{RestoredDetector, detect};
