@@ -83,6 +83,8 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
         "CASE WHEN {2} < 0 THEN NULL ELSE (string_to_array({0}, {1}))[1 + {2}] END",
     ),
     ("mz_now", 0, "now()"),
+    // Oracle and Flink: which of equal grouping sets it is. Equal ones are refused, so each is the first.
+    ("group_id", 0, "CAST(0 AS BIGINT)"),
     ("dow", 1, "date_part('dow', {0})"),
     ("doy", 1, "date_part('doy', {0})"),
     (
@@ -97,6 +99,11 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
     // Spark, Flink and Calcite: Sunday is 1.
     ("dayofweek", 1, "(date_part('dow', {0}) + 1)"),
     ("date", 1, "CAST({0} AS DATE)"),
+    (
+        "unix_timestamp",
+        0,
+        "CAST(floor(date_part('epoch', now())) AS BIGINT)",
+    ),
     (
         "unix_timestamp",
         1,
@@ -151,6 +158,10 @@ const TEMPLATES_OF_VALUES: &[(&str, usize, &str)] = &[
 const REFUSED: &[(&str, &str)] = &[
     (
         "collect_list",
+        "leaves NULLs out in some systems and keeps them in others; write array_agg(a) FILTER (WHERE a IS NOT NULL), or array_agg(a)",
+    ),
+    (
+        "collect",
         "leaves NULLs out in some systems and keeps them in others; write array_agg(a) FILTER (WHERE a IS NOT NULL), or array_agg(a)",
     ),
     (

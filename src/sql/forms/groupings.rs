@@ -1,4 +1,5 @@
-//! `GROUP BY a, b WITH ROLLUP`, and `ROLLUP (…)` or `CUBE (…)` among GROUPING SETS, which stand for the sets that they have.
+//! `GROUP BY a, b WITH ROLLUP`, and `ROLLUP (…)` or `CUBE (…)` that take lists of columns together or stand among GROUPING SETS, which stand for
+//! the sets that they have.
 
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, GroupByWithModifier, Select,
@@ -30,8 +31,18 @@ pub fn plainly(select: &mut Select) -> Result<(), String> {
         }
     }
     for group in groups {
-        let Expr::GroupingSets(sets) = group else {
-            continue;
+        let takes_lists = |all: &[Vec<Expr>]| all.iter().any(|it| it.len() != 1);
+        let sets = match group {
+            Expr::GroupingSets(sets) => sets,
+            Expr::Rollup(all) if takes_lists(all) => {
+                *group = Expr::GroupingSets(rollup(all));
+                continue;
+            }
+            Expr::Cube(all) if takes_lists(all) => {
+                *group = Expr::GroupingSets(cube(all)?);
+                continue;
+            }
+            _ => continue,
         };
         let mut all = Vec::new();
         for set in std::mem::take(sets) {
@@ -64,10 +75,20 @@ fn within(set: &[Expr]) -> Result<Option<Vec<Vec<Expr>>>, String> {
     });
     let columns: Option<Vec<Vec<Expr>>> = columns.collect();
     let columns = columns.ok_or_else(|| format!("{name} takes columns, or lists of them"))?;
-    if name == "ROLLUP" {
-        let lengths = (0..=columns.len()).rev();
-        return Ok(Some(lengths.map(|it| columns[..it].concat()).collect()));
+    match name.as_str() {
+        "ROLLUP" => Ok(Some(rollup(&columns))),
+        _ => cube(&columns).map(Some),
     }
+}
+
+/// The sets of a ROLLUP: its first columns, one list of them less each time.
+fn rollup(columns: &[Vec<Expr>]) -> Vec<Vec<Expr>> {
+    let lengths = (0..=columns.len()).rev();
+    lengths.map(|it| columns[..it].concat()).collect()
+}
+
+/// The sets of a CUBE: every choice of its columns.
+fn cube(columns: &[Vec<Expr>]) -> Result<Vec<Vec<Expr>>, String> {
     if CUBE_MAX < columns.len() {
         return Err(format!(
             "CUBE of {} columns has too many sets of them; {CUBE_MAX} columns are possible, or name the sets with GROUPING SETS",
@@ -79,6 +100,5 @@ fn within(set: &[Expr]) -> Result<Option<Vec<Vec<Expr>>>, String> {
         let chosen = chosen.filter(|it| bits & (1 << it.0) != 0);
         chosen.flat_map(|it| it.1.clone()).collect()
     };
-    let sets = (0..1 << columns.len()).rev().map(chosen);
-    Ok(Some(sets.collect()))
+    Ok((0..1 << columns.len()).rev().map(chosen).collect())
 }

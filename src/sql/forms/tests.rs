@@ -68,6 +68,14 @@ fn forms_of_others_have_one_form() {
             "SELECT a, b, count(*) FROM t GROUP BY ROLLUP (a, b)",
         ),
         (
+            "SELECT a, b, c, GROUP_ID() AS g FROM t GROUP BY ROLLUP (a, (b, c)), d HAVING group_id() = 0",
+            "SELECT a, b, c, CAST(0 AS BIGINT) AS g FROM t GROUP BY GROUPING SETS ((a, b, c), (a), ()), d HAVING CAST(0 AS BIGINT) = 0",
+        ),
+        (
+            "SELECT a, b, c FROM t GROUP BY CUBE ((a, b), c)",
+            "SELECT a, b, c FROM t GROUP BY GROUPING SETS ((a, b, c), (c), (a, b), ())",
+        ),
+        (
             "SELECT a FROM t MINUS SELECT b FROM u",
             "SELECT a FROM t EXCEPT SELECT b FROM u",
         ),
@@ -818,6 +826,7 @@ fn names_that_systems_disagree_about_are_refused() {
             "collect_list(a)",
             "array_agg(a) FILTER (WHERE a IS NOT NULL)",
         ),
+        ("collect(a)", "array_agg(a) FILTER (WHERE a IS NOT NULL)"),
         ("latest_by_offset(a)", "max_by(a, time)"),
         ("regexp_matches(a, 'b')", "regexp_match(a, pattern)"),
         ("unnest(regexp_matches(a, '(b)|c', 'g'))", "an optional one"),
