@@ -563,6 +563,40 @@ fn versions_are_looked_up_by_computed_keys() {
     }
 }
 
+/// Windows of HOP whose size is no multiple of their step, and those with gaps between them: a record is in those that begin before it and end after it.
+#[test]
+fn windows_of_every_step_and_size() {
+    let sides = |step: u32, size: u32| {
+        let mut query = syntax::parse_query(&format!(
+            "SELECT * FROM HOP(s, at, INTERVAL '{step}' SECOND, INTERVAL '{size}' SECOND)"
+        ))
+        .expect("a query");
+        windows::rewrite(&mut query, windows::records_on_time).expect("windows");
+        let text = query.to_string();
+        let sides = text.split(" UNION ALL ").map(|it| {
+            let condition = it.find("at < ").map(|from| {
+                it[from..]
+                    .trim_end_matches(" AS s")
+                    .trim_end_matches(')')
+                    .to_owned()
+            });
+            condition.unwrap_or_default()
+        });
+        sides.collect::<Vec<String>>()
+    };
+    let cut = |step: i64, end: i64| {
+        format!(
+            "at < window_bound(at, {}, {}",
+            step * 1_000_000,
+            end * 1_000_000
+        )
+    };
+    assert_eq!(sides(5, 10), ["", ""]);
+    assert_eq!(sides(5, 6), [String::new(), cut(5, 1)]);
+    assert_eq!(sides(2, 5), [String::new(), String::new(), cut(2, 1)]);
+    assert_eq!(sides(15, 1), [cut(15, 1)]);
+}
+
 /// Windows over when records were read close with no clock of event time, and none of their records is late, also where a table and a plain view pass
 /// the time on.
 #[test]
@@ -737,7 +771,7 @@ fn what_cannot_be_kept_exact_is_refused_with_advice() {
             "write max(…) of the value, or ORDER BY … LIMIT 1",
         ),
         (
-            "CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS c FROM HOP(s, at, INTERVAL '2' MINUTE, INTERVAL '3' MINUTE) GROUP BY k",
+            "CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS c FROM CUMULATE(s, at, INTERVAL '2' MINUTE, INTERVAL '3' MINUTE) GROUP BY k",
             "must be a multiple",
         ),
         (

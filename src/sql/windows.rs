@@ -114,6 +114,11 @@ impl WindowKind {
 /// A record is in at most so many windows of one kind.
 const WINDOWS_MAX: i64 = 400;
 
+/// How many steps a size begins: that many windows of HOP may have one record, and CUMULATE has that many.
+fn steps_of(size_us: i64, step_us: i64) -> i64 {
+    (size_us - 1) / step_us + 1
+}
+
 /// A call of such a function.
 struct Windowed {
     relation: String,
@@ -191,15 +196,15 @@ impl Windowed {
             step_us
         };
         let offset_us = offset_us.rem_euclid(begins_us);
-        if size_us % step_us != 0 {
+        if kind == WindowKind::Cumulate && size_us % step_us != 0 {
             return Err(format!(
                 "{form}; the second interval must be a multiple of the first"
             ));
         }
-        if WINDOWS_MAX < size_us / step_us {
+        let windows = steps_of(size_us, step_us);
+        if WINDOWS_MAX < windows {
             return Err(format!(
-                "{form}; a record would be in {} windows, and {WINDOWS_MAX} are possible",
-                size_us / step_us
+                "{form}; a record would be in {windows} windows, and {WINDOWS_MAX} are possible"
             ));
         }
         let relation = match relation {
@@ -248,7 +253,7 @@ impl Windowed {
             end,
             holds: None,
         };
-        let steps = 0..size_us / step_us;
+        let steps = 0..steps_of(*size_us, *step_us);
         match self.kind {
             WindowKind::Tumble if *offset_us == 0 => {
                 vec![side(tumble(TUMBLE_START), tumble(TUMBLE_END))]
@@ -257,7 +262,13 @@ impl Windowed {
             WindowKind::Hop => steps
                 .map(|it| {
                     let start = -it * step_us;
-                    side(bound(*step_us, start), bound(*step_us, start + size_us))
+                    let end = bound(*step_us, start + size_us);
+                    // The first one may end before a record that comes late in a step, or in a gap between windows.
+                    let is_cut = size_us - it * step_us < *step_us;
+                    Side {
+                        holds: is_cut.then(|| format!("{time} < {end}")),
+                        ..side(bound(*step_us, start), end)
+                    }
                 })
                 .collect(),
             WindowKind::Cumulate => steps
