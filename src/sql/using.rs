@@ -93,6 +93,14 @@ impl Names<'_> {
         names.collect()
     }
 
+    /// The names of the relations of a SELECT that are known to have all of these columns, where they have a name.
+    pub fn relations_with(&self, select: &Select, columns: &[&str]) -> Vec<Option<String>> {
+        let relations = select.from.iter().flat_map(|it| self.scope(it).relations);
+        let has = |it: &Relation, wanted: &&str| it.columns.iter().flatten().any(|it| it == wanted);
+        let found = relations.filter(|it| columns.iter().all(|wanted| has(it, wanted)));
+        found.map(|it| it.name?.last().map(known_as)).collect()
+    }
+
     /// Whether a relation of a SELECT is known to have a column of this name.
     pub fn has_column(&self, select: &Select, name: &str) -> bool {
         let mut relations = select.from.iter().flat_map(|it| self.scope(it).relations);

@@ -1,4 +1,5 @@
-//! `window_time`, as Flink has it beside `window_start` and `window_end`: the last millisecond of a window. A `*` has it not.
+//! `window_time`, as Flink has it beside `window_start` and `window_end`: the last millisecond of a window, also of relations that pass these two on.
+//! A `*` has it not.
 
 use super::syntax::{self, known_as};
 use super::using::{Known, Names};
@@ -10,7 +11,7 @@ use std::ops::ControlFlow;
 
 const WINDOW_TIME: &str = "window_time";
 
-/// Writes it out in each SELECT over windows whose relation has no column of that name.
+/// Writes it out in each SELECT over windows, or what passes their bounds on, where no relation has a column of that name.
 ///
 /// # Errors
 /// If a part of the query cannot be read again.
@@ -40,6 +41,7 @@ fn written_out(select: &mut Select, names: &Names) -> Result<(), String> {
             windows.extend(name_of_windows(factor));
         }
     }
+    windows.extend(names.relations_with(select, &["window_start", "window_end"]));
     if windows.is_empty() || names.has_column(select, WINDOW_TIME) {
         return Ok(());
     }
@@ -150,6 +152,20 @@ mod tests {
             (
                 "SELECT x.window_time AS s FROM TUMBLE(t, at, INTERVAL '1' HOUR) AS x",
                 format!("SELECT (x.{TIME} AS s FROM TUMBLE(t, at, INTERVAL '1' HOUR) AS x"),
+            ),
+            // Of what passes the bounds on.
+            (
+                "SELECT x.window_time AS s, n FROM (SELECT *, count(*) OVER () AS n FROM TUMBLE(t, at, INTERVAL '1' HOUR)) AS x JOIN t ON t.a = x.a",
+                format!("SELECT (x.{TIME} AS s, n FROM (SELECT *, count(*) OVER () AS n FROM TUMBLE(t, at, INTERVAL '1' HOUR)) AS x JOIN t ON t.a = x.a"),
+            ),
+            (
+                "WITH x AS (SELECT * FROM TUMBLE(t, at, INTERVAL '1' HOUR)) SELECT count(*) FROM (SELECT * FROM x UNION ALL SELECT * FROM x) GROUP BY window_time",
+                format!("WITH x AS (SELECT * FROM TUMBLE(t, at, INTERVAL '1' HOUR)) SELECT count(*) FROM (SELECT * FROM x UNION ALL SELECT * FROM x) GROUP BY ({TIME}"),
+            ),
+            // One of the two is not enough.
+            (
+                "SELECT window_time FROM (SELECT a, window_end FROM TUMBLE(t, at, INTERVAL '1' HOUR)) AS x",
+                "SELECT window_time FROM (SELECT a, window_end FROM TUMBLE(t, at, INTERVAL '1' HOUR)) AS x".to_owned(),
             ),
             // A column of that name, which other windows may be over.
             (
