@@ -10,7 +10,8 @@ use crate::plan::{
 };
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{
-    Ident, ObjectNamePart, Query, Select, SelectItem, TableFactor, VisitorMut,
+    Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Values,
+    VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -28,53 +29,48 @@ pub struct Stars<'a> {
     dataflow: &'a Dataflow,
     /// Whether the query has one.
     is_there: bool,
+    /// Whether it names columns that the engine adds, in a SELECT without a `*`.
+    names_added: bool,
 }
 
 impl<'a> Stars<'a> {
     /// # Errors
-    /// If a query has a `*` and names a column that the engine adds: nobody could say whether `*` stands for that one, too.
+    /// If a SELECT has a `*` and names a column that the engine adds: nobody could say whether `*` stands for that one, too.
     pub fn of(
         query: &Query,
         session: &'a SessionContext,
         dataflow: &'a Dataflow,
     ) -> Result<Self, String> {
-        struct Find(bool);
+        struct Find {
+            is_there: bool,
+            named: Option<&'static str>,
+        }
         impl VisitorMut for Find {
             type Break = String;
             fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<String> {
-                self.0 |= select.projection.iter().any(|it| {
-                    matches!(
-                        it,
-                        SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
-                    )
-                });
-                ControlFlow::Continue(())
-            }
-            fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
-                // A list of names is for the columns that `*` stands for.
-                self.0 |= match factor {
-                    TableFactor::Table {
-                        alias: Some(alias),
-                        args: None,
-                        ..
-                    } => !alias.columns.is_empty(),
-                    _ => false,
-                };
+                if has_star(select) {
+                    self.is_there = true;
+                    self.named = self.named.or_else(|| named_by(select));
+                }
                 ControlFlow::Continue(())
             }
         }
-        let mut find = Find(false);
+        let mut find = Find {
+            is_there: false,
+            named: None,
+        };
         walk::query(&mut query.clone(), &mut find)?;
-        let text = query.to_string();
-        if let (true, Some(named)) = (find.0, ADDED.iter().find(|it| text.contains(*it))) {
+        if let Some(named) = find.named {
             return Err(format!(
                 "`*` leaves out the columns that the engine adds, and the query names {named}; name all columns instead of *"
             ));
         }
+        let text = query.to_string();
         Ok(Stars {
             session,
             dataflow,
-            is_there: find.0,
+            is_there: find.is_there,
+            names_added: ADDED.iter().any(|it| text.contains(it)),
         })
     }
 
@@ -108,9 +104,8 @@ impl<'a> Stars<'a> {
     /// If one cannot be made.
     pub fn name_columns(&self, query: &mut Query) -> Result<(), String> {
         struct Rewrite<'a, 'b>(&'b Stars<'a>);
-        impl VisitorMut for Rewrite<'_, '_> {
-            type Break = String;
-            fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
+        impl Rewrite<'_, '_> {
+            fn name(&self, factor: &mut TableFactor) -> ControlFlow<String> {
                 let TableFactor::Table {
                     name,
                     args: None,
@@ -135,9 +130,76 @@ impl<'a> Stars<'a> {
                 }
             }
         }
+        impl VisitorMut for Rewrite<'_, '_> {
+            type Break = String;
+            fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
+                match self.0.names_added {
+                    true => ControlFlow::Continue(()),
+                    false => self.name(factor),
+                }
+            }
+            fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<String> {
+                if !self.0.names_added || !has_star(select) {
+                    return ControlFlow::Continue(());
+                }
+                let mut factors: Vec<&mut TableFactor> =
+                    select.from.iter_mut().flat_map(factors).collect();
+                factors.iter_mut().try_for_each(|it| self.name(it))
+            }
+        }
         match self.is_there {
             true => walk::query(query, &mut Rewrite(self)),
             false => Ok(()),
         }
     }
+}
+
+/// Whether a SELECT has a `*`, or names for the columns that one would stand for.
+fn has_star(select: &Select) -> bool {
+    let is_renamed = |it: &TableFactor| match it {
+        TableFactor::Table {
+            alias: Some(alias),
+            args: None,
+            ..
+        } => !alias.columns.is_empty(),
+        _ => false,
+    };
+    let is_star = |it: &SelectItem| {
+        matches!(
+            it,
+            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
+        )
+    };
+    let mut from = select.from.clone();
+    select.projection.iter().any(is_star)
+        || from.iter_mut().flat_map(factors).any(|it| is_renamed(it))
+}
+
+/// The relations of an item of FROM, also those in parentheses.
+fn factors(from: &mut TableWithJoins) -> Vec<&mut TableFactor> {
+    let joined = from.joins.iter_mut().map(|it| &mut it.relation);
+    let all = std::iter::once(&mut from.relation).chain(joined);
+    all.flat_map(|it| match it {
+        TableFactor::NestedJoin {
+            table_with_joins, ..
+        } => factors(table_with_joins),
+        other => vec![other],
+    })
+    .collect()
+}
+
+/// The first column that the engine adds which a SELECT names itself, outside the sub-queries of its FROM.
+fn named_by(select: &Select) -> Option<&'static str> {
+    let mut own = select.clone();
+    for factor in own.from.iter_mut().flat_map(factors) {
+        if let TableFactor::Derived { subquery, .. } = factor {
+            *subquery.body = SetExpr::Values(Values {
+                explicit_row: false,
+                value_keyword: false,
+                rows: Vec::new(),
+            });
+        }
+    }
+    let text = own.to_string();
+    ADDED.into_iter().find(|it| text.contains(it))
 }

@@ -563,6 +563,67 @@ fn versions_are_looked_up_by_computed_keys() {
     }
 }
 
+/// A `*` beside a temporal join is what the relations declare, and so is one around it; the columns may stand in a sub-query of records, too.
+#[test]
+fn a_star_beside_a_temporal_join_is_written_out() {
+    let of = |query: &str| {
+        let text = format!(
+            "CREATE SOURCE rates (k TEXT, r INT, PRIMARY KEY (k)) WITH (connector = 'files', path = 'rates') FORMAT JSON;
+             CREATE SOURCE o (k TEXT, n INT, p AS PROCTIME()) WITH (connector = 'files', path = 'o') FORMAT JSON;
+             CREATE MATERIALIZED VIEW v AS {query}"
+        );
+        let planned = planned(&text);
+        planned.map(|it| it.views[0].plan.schema())
+    };
+    let columns = |query: &str| {
+        let schema = of(query).unwrap_or_else(|it| panic!("{query}\n  {it}"));
+        let names = schema.fields().iter().map(|it| it.name().clone());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    let join = "JOIN rates FOR SYSTEM_TIME AS OF o.p AS d ON o.k = d.k";
+    for (query, expected) in [
+        (format!("SELECT * FROM o {join}"), "k n p k_1 r"),
+        (format!("SELECT d.*, n FROM o LEFT {join}"), "k r n"),
+        (
+            format!("SELECT * FROM (SELECT o.*, d.r FROM o {join}) AS j WHERE r > 1"),
+            "k n p r",
+        ),
+        (
+            format!(
+                "SELECT j.*, t.n AS m FROM (SELECT o.k, d.r FROM o {join}) AS j JOIN o AS t ON t.k = j.k"
+            ),
+            "k r m",
+        ),
+        (
+            format!("SELECT * FROM (SELECT k, p FROM o WHERE n > 1) AS o {join}"),
+            "k p k_1 r",
+        ),
+        (
+            format!(
+                "SELECT * FROM (SELECT n, k FROM o) AS o {}",
+                join.replace("o.p", "PROCTIME()")
+            ),
+            "n k k_1 r",
+        ),
+    ] {
+        assert_eq!(columns(&query), expected, "{query}");
+    }
+    for (query, reason) in [
+        ("SELECT *, _epoch FROM o", "and the query names _epoch"),
+        (
+            "SELECT a.r, d.r FROM rates a JOIN rates FOR SYSTEM_TIME AS OF PROCTIME() AS d ON a.k = d.k",
+            "AS OF PROCTIME() is about records",
+        ),
+        (
+            "SELECT a.k, d.r FROM (SELECT DISTINCT k FROM o) a JOIN rates FOR SYSTEM_TIME AS OF PROCTIME() AS d ON a.k = d.k",
+            "AS OF PROCTIME() is about records",
+        ),
+    ] {
+        let error = of(query).expect_err(query).to_string();
+        assert!(error.contains(reason), "{query}\n  {error}");
+    }
+}
+
 /// Windows of HOP whose size is no multiple of their step, and those with gaps between them: a record is in those that begin before it and end after it.
 #[test]
 fn windows_of_every_step_and_size() {

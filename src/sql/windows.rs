@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 const TUMBLE_FORM: &str = "TUMBLE has the form TUMBLE(relation, time_column, INTERVAL '1' MINUTE)";
 
 /// When a record was read: what `PROCTIME()` is as the time of windows.
-const READ_TIME: &str = "to_timestamp_millis(_epoch)";
+pub const READ_TIME: &str = "to_timestamp_millis(_epoch)";
 
 /// Which columns of a relation, and which of its records, take part in windows, as SQL.
 pub struct Taken {

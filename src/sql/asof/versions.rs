@@ -3,19 +3,24 @@
 //!
 //! `AS OF PROCTIME()` is the time at which the record was read, the epoch of both: what comes later changes no row that was joined. `AS OF o.at` is the
 //! event time of both. Of a source with a primary key all versions are read, and one that removes its row is a row of NULLs, which an
-//! inner join leaves out.
+//! inner join leaves out. A `*` beside a temporal join is written out, since versions have columns that it does not stand for; a sub-query of records
+//! that stands before one keeps their epochs. Of a plain view of the newest row of each key, by `ROW_NUMBER`, the records below it are the versions.
 
-use super::super::using::Known;
-use super::super::{generated, syntax, walk};
+use super::super::using::{Known, Names, name_of as name_of_item};
+use super::super::windows::READ_TIME;
+use super::super::{forms, generated, syntax, walk};
 use super::{AS_OF, conjuncts, name_of, parsed};
 use crate::plan::{
     DELETED_COLUMN, Dataflow, EPOCH_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN, PrimaryKey, SourceSpec,
 };
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart,
-    Query, Select, TableFactor, TableVersion, TableWithJoins, VisitorMut,
+    BinaryOperator, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName,
+    ObjectNamePart, OrderByExpr, Query, Select, SelectItem, SetExpr, TableFactor, TableVersion,
+    TableWithJoins, VisitorMut, WildcardAdditionalOptions, WindowType,
 };
 use std::ops::ControlFlow;
+
+const RECORDS: &str = "AS OF PROCTIME() is about records: first in FROM stands a source without PRIMARY KEY, a table, or a sub-query of one that has columns and a WHERE";
 
 pub const FORM: &str = "a temporal join has the form FROM records r JOIN versions FOR SYSTEM_TIME AS OF PROCTIME() AS v ON r.key = v.key, or AS OF r.time, the event time";
 
@@ -30,17 +35,31 @@ const TIME: &str = "__time";
 /// # Errors
 /// If one has another form.
 pub fn rewrite(query: &mut Query, dataflow: &Dataflow, known: &Known) -> Result<(), String> {
-    struct Rewrite<'a>(&'a Dataflow, &'a Known<'a>);
+    struct Rewrite<'a> {
+        dataflow: &'a Dataflow,
+        known: &'a Known<'a>,
+        names: Names<'a>,
+    }
     impl VisitorMut for Rewrite<'_> {
         type Break = String;
+        fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<String> {
+            self.names.note(query);
+            ControlFlow::Continue(())
+        }
         fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<String> {
-            match in_select(select, self.0, self.1) {
+            match in_select(select, self.dataflow, self.known, &self.names) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(reason) => ControlFlow::Break(reason),
             }
         }
     }
-    walk::query(query, &mut Rewrite(dataflow, known))
+    let names = Names::new(known);
+    let mut rewrite = Rewrite {
+        dataflow,
+        known,
+        names,
+    };
+    walk::query(query, &mut rewrite)
 }
 
 /// Refuses relations as of a time, where there is none but now.
@@ -81,12 +100,20 @@ fn as_of(factor: &TableFactor) -> Option<&Expr> {
     }
 }
 
-fn in_select(select: &mut Select, dataflow: &Dataflow, known: &Known) -> Result<(), String> {
+fn in_select(
+    select: &mut Select,
+    dataflow: &Dataflow,
+    known: &Known,
+    names: &Names,
+) -> Result<(), String> {
     let has_one = |it: &TableWithJoins| {
         as_of(&it.relation).is_some() || it.joins.iter().any(|it| as_of(&it.relation).is_some())
     };
     if !select.from.iter().any(has_one) {
         return Ok(());
+    }
+    if let Some(items) = names.items(select)? {
+        select.projection = items;
     }
     // `FROM records, versions FOR SYSTEM_TIME …`: joins, whose conditions are in WHERE.
     let mut items = std::mem::take(&mut select.from).into_iter();
@@ -109,6 +136,12 @@ fn in_select(select: &mut Select, dataflow: &Dataflow, known: &Known) -> Result<
     select.from = from;
     let mut conditions: Vec<Expr> = select.selection.iter().flat_map(conjuncts).collect();
     for item in &mut select.from {
+        let times = item.joins.iter().filter_map(|it| as_of(&it.relation));
+        let times: Vec<Expr> = times.cloned().collect();
+        let read_times = match times.is_empty() {
+            true => Vec::new(),
+            false => with_epochs(&mut item.relation, &times, dataflow, names)?,
+        };
         for at in 0..item.joins.len() {
             if as_of(&item.joins[at].relation).is_none() {
                 continue;
@@ -121,12 +154,125 @@ fn in_select(select: &mut Select, dataflow: &Dataflow, known: &Known) -> Result<
             let before: Vec<&TableFactor> = std::iter::once(&item.relation)
                 .chain(item.joins[..at].iter().map(|it| &it.relation))
                 .collect();
-            let join = of_join(&item.joins[at], &before, &mut conditions, dataflow, known)?;
+            let place = Place {
+                before: &before,
+                read_times: &read_times,
+                dataflow,
+                known,
+                names,
+            };
+            let join = of_join(&item.joins[at], &place, &mut conditions)?;
             item.joins[at] = join;
         }
     }
     select.selection = conditions.into_iter().reduce(and);
     Ok(())
+}
+
+/// Whether a time that a relation is read as of is the time at which the record before it was read.
+fn is_now(time: &Expr) -> bool {
+    let text = time.to_string().to_ascii_lowercase();
+    ["proctime()", "now()", "current_timestamp"].contains(&text.as_str())
+}
+
+/// Whether rows of a relation were each read in one epoch, which they have as a column: not if they replace each other.
+fn has_epoch(factor: &TableFactor, dataflow: &Dataflow) -> bool {
+    match factor {
+        TableFactor::Table { name, .. } => relation_name(name).is_some_and(|it| {
+            let source = dataflow.source(&it);
+            source.is_none_or(|it| it.key.is_none())
+        }),
+        TableFactor::Derived { subquery, .. } => match subquery.body.as_ref() {
+            SetExpr::Select(inner) => {
+                let mut names = inner.projection.iter().filter_map(name_of_item);
+                names.any(|it| it == EPOCH_COLUMN)
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Has a sub-query of records keep the epoch of each, if something is joined as of that: says which of its columns are when a record was read.
+fn with_epochs(
+    factor: &mut TableFactor,
+    times: &[Expr],
+    dataflow: &Dataflow,
+    names: &Names,
+) -> Result<Vec<String>, String> {
+    let TableFactor::Derived {
+        lateral: false,
+        subquery,
+        alias: Some(alias),
+        ..
+    } = factor
+    else {
+        return Ok(Vec::new());
+    };
+    let is_plain = subquery.with.is_none()
+        && subquery.limit_clause.is_none()
+        && subquery.fetch.is_none()
+        && alias.columns.is_empty();
+    let SetExpr::Select(inner) = subquery.body.as_mut() else {
+        return Ok(Vec::new());
+    };
+    let [TableWithJoins { relation, joins }] = inner.from.as_slice() else {
+        return Ok(Vec::new());
+    };
+    let TableFactor::Table {
+        name, args: None, ..
+    } = relation
+    else {
+        return Ok(Vec::new());
+    };
+    let records = relation_name(name).filter(|it| {
+        let of_source = dataflow.source(it).is_some_and(|it| it.key.is_none());
+        of_source || dataflow.tables.iter().any(|table| table.name == *it)
+    });
+    let (Some(records), Some(mut items)) = (records, names.items(inner)?) else {
+        return Ok(Vec::new());
+    };
+    let is_grouped =
+        !matches!(&inner.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty());
+    if !is_plain || !joins.is_empty() || inner.distinct.is_some() || is_grouped {
+        return Ok(Vec::new());
+    }
+    let mut read_times = Vec::new();
+    for item in &mut items {
+        let Some(name) = name_of_item(item) else {
+            continue;
+        };
+        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
+            continue;
+        };
+        let column = match &*expr {
+            Expr::Identifier(it) => Some(it),
+            Expr::CompoundIdentifier(parts) => parts.last(),
+            _ => None,
+        };
+        let is_column = column
+            .is_some_and(|it| generated::is_read_time(&records, &syntax::known_as(it), dataflow));
+        if forms::is_processing_time(expr) {
+            *expr = parsed(READ_TIME, |it| it.parse_expr())?;
+            read_times.push(name);
+        } else if is_column {
+            read_times.push(name);
+        }
+    }
+    let is_read_time = |it: &Expr| match it {
+        Expr::Identifier(name) => read_times.contains(&syntax::known_as(name)),
+        Expr::CompoundIdentifier(parts) => parts
+            .last()
+            .is_some_and(|name| read_times.contains(&syntax::known_as(name))),
+        other => is_now(other),
+    };
+    if !times.iter().any(is_read_time) {
+        return Ok(Vec::new());
+    }
+    let epoch = Expr::Identifier(Ident::new(EPOCH_COLUMN));
+    items.push(SelectItem::UnnamedExpr(epoch));
+    inner.projection = items;
+    Ok(read_times)
 }
 
 /// The name by which a relation of this dataflow is known.
@@ -158,13 +304,7 @@ fn and(left: Expr, right: Expr) -> Expr {
 }
 
 /// The join as an ASOF join. What it asks for beside equal keys goes to the conditions behind it, and those that are its keys are taken from there.
-fn of_join(
-    join: &Join,
-    before: &[&TableFactor],
-    conditions: &mut Vec<Expr>,
-    dataflow: &Dataflow,
-    known: &Known,
-) -> Result<Join, String> {
+fn of_join(join: &Join, place: &Place, conditions: &mut Vec<Expr>) -> Result<Join, String> {
     let (is_left, mut parts) = match &join.join_operator {
         JoinOperator::Inner(JoinConstraint::None) => (false, Vec::new()),
         JoinOperator::Join(JoinConstraint::On(it))
@@ -182,21 +322,26 @@ fn of_join(
         return Err(format!("rename columns of the versions in SELECT; {FORM}"));
     }
     let relation = relation_name(name).ok_or(FORM)?;
-    let versions = Versions::of(&relation, dataflow, known)?;
+    let versions = Versions::of(&relation, place.dataflow, place.known)?;
     let alias = name_of(&join.relation)?;
     let scope = Scope {
-        before,
+        place,
         alias: &alias,
         versions: &versions,
-        known,
-        dataflow,
     };
     if !is_left {
         parts.append(conditions);
     }
+    let wanted = versions.key_names();
     let mut keys: Vec<(Expr, String)> = Vec::new();
     for part in parts {
+        let is_further = |key: &(Expr, String)| {
+            let is_taken = keys.iter().any(|it| it.1 == key.1);
+            !wanted.is_empty() && (is_taken || !wanted.contains(&key.1.as_str()))
+        };
         match scope.key(&part) {
+            // What else is equal is asked of the version that the key has.
+            Some(key) if !is_left && is_further(&key) => conditions.push(part),
             Some(key) => keys.push(key),
             None if is_left => {
                 return Err(format!(
@@ -207,7 +352,6 @@ fn of_join(
         }
     }
     let names: Vec<&str> = keys.iter().map(|it| it.1.as_str()).collect();
-    let wanted = versions.key_names();
     let is_key = wanted.iter().all(|it| names.contains(it)) && names.len() == wanted.len();
     if names.is_empty() || (!wanted.is_empty() && !is_key) {
         return Err(format!(
@@ -242,30 +386,54 @@ fn of_join(
 
 /// The relation whose versions are joined.
 struct Versions<'a> {
+    /// That of the records.
     name: String,
     source: Option<(&'a SourceSpec, &'a PrimaryKey)>,
-    columns: Vec<String>,
+    /// The columns of a version, by their names and those that records have for them.
+    columns: Vec<(String, String)>,
     event_time: Option<String>,
+    /// If it is a plain view of newest rows, which these are.
+    newest: Option<Newest>,
 }
 
 impl<'a> Versions<'a> {
     fn of(name: &str, dataflow: &'a Dataflow, known: &Known) -> Result<Self, String> {
-        let event_time = super::super::lower::event_time_name(name, dataflow);
-        let source = dataflow.source(name);
-        let is_table = dataflow.tables.iter().any(|it| it.name == name);
+        let plain = dataflow.aliases.iter().find(|it| it.0 == name);
+        let newest = match plain {
+            Some((_, text)) => Newest::of(&syntax::parse_query(text)?, dataflow, known),
+            None => None,
+        };
+        let records = newest.as_ref().map_or(name, |it| &it.relation);
+        let source = dataflow.source(records);
+        let is_table = dataflow.tables.iter().any(|it| it.name == records);
         if source.is_none() && !is_table {
             return Err(format!(
-                "{name} is no source and no table, so its versions are not known; {FORM}"
+                "{name} is no source, no table and no plain view of the newest row of each key (ROW_NUMBER() OVER (PARTITION BY key ORDER BY time DESC) = 1, time being the event time or PROCTIME() of records), so its versions are not known; {FORM}"
             ));
         }
         let added = |it: &String| super::super::stars::ADDED.contains(&it.as_str());
-        let columns = known(name).unwrap_or_default();
+        let columns = match &newest {
+            Some(it) => it.columns.clone(),
+            None => {
+                let columns = known(name).unwrap_or_default().into_iter();
+                let columns = columns.filter(|it| !added(it));
+                columns.map(|it| (it.clone(), it)).collect()
+            }
+        };
+        let event_time = super::super::lower::event_time_name(records, dataflow);
         Ok(Versions {
-            name: name.to_owned(),
+            name: records.to_owned(),
             source: source.and_then(|it| Some((it, it.key.as_ref()?))),
-            columns: columns.into_iter().filter(|it| !added(it)).collect(),
-            event_time,
+            columns,
+            event_time: event_time.filter(|_| newest.as_ref().is_none_or(|it| !it.is_by_reading)),
+            newest,
         })
+    }
+
+    /// The column of the records that a column of versions is.
+    fn of_records(&self, name: &str) -> Option<&String> {
+        let mut columns = self.columns.iter();
+        columns.find(|it| it.0 == name).map(|it| &it.1)
     }
 
     /// The columns of the primary key, if there is one.
@@ -277,7 +445,10 @@ impl<'a> Versions<'a> {
                 .map(|it| source.columns[*it].name.as_str());
             names.collect::<Vec<_>>()
         };
-        self.source.map(of_key).unwrap_or_default()
+        match &self.newest {
+            Some(newest) => newest.keys.iter().map(String::as_str).collect(),
+            None => self.source.map(of_key).unwrap_or_default(),
+        }
     }
 
     /// All versions, as SQL: those that remove their row have no values.
@@ -290,20 +461,22 @@ impl<'a> Versions<'a> {
         });
         let mut items: Vec<String> = keys
             .iter()
-            .map(|it| format!("{} AS {}", quoted(it), quoted(&format!("{KEY}{it}"))))
+            .filter_map(|it| Some((self.of_records(it)?, format!("{KEY}{it}"))))
+            .map(|(own, key)| format!("{} AS {}", quoted(own), quoted(&key)))
             .collect();
-        for column in &self.columns {
-            let column = quoted(column);
+        for (name, own) in &self.columns {
+            let (name, own) = (quoted(name), quoted(own));
             items.push(match &gone {
-                Some(gone) => format!("CASE WHEN {gone} THEN NULL ELSE {column} END AS {column}"),
-                None => column,
+                Some(gone) => format!("CASE WHEN {gone} THEN NULL ELSE {own} END AS {name}"),
+                None if own == name => name,
+                None => format!("{own} AS {name}"),
             });
         }
         items.extend(gone.map(|it| format!("{it} AS {}", quoted(GONE))));
         let place = [EPOCH_COLUMN, PARTITION_COLUMN, OFFSET_COLUMN].map(str::to_owned);
         items.extend(place);
         if let (TIME, Some(column)) = (time, &self.event_time) {
-            // The column itself is gone with the row.
+            // The column itself is gone with the row, or not of the plain view.
             items.push(format!("{} AS {}", quoted(column), quoted(TIME)));
         }
         format!(
@@ -314,13 +487,186 @@ impl<'a> Versions<'a> {
     }
 }
 
+/// A plain view of the newest row of each key: `SELECT … FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY key ORDER BY time DESC) AS n FROM records) WHERE n = 1`.
+struct Newest {
+    relation: String,
+    /// By the names that the view has for them.
+    keys: Vec<String>,
+    /// Its columns, by their names and those of the records.
+    columns: Vec<(String, String)>,
+    /// Whether they are in the order of reading, not of event time.
+    is_by_reading: bool,
+}
+
+impl Newest {
+    fn of(query: &Query, dataflow: &Dataflow, known: &Known) -> Option<Self> {
+        let outer = only_select(query)?;
+        let [
+            TableWithJoins {
+                relation:
+                    TableFactor::Derived {
+                        subquery, alias, ..
+                    },
+                joins,
+            },
+        ] = outer.from.as_slice()
+        else {
+            return None;
+        };
+        let inner = only_select(subquery)?;
+        let [
+            TableWithJoins {
+                relation:
+                    TableFactor::Table {
+                        name,
+                        args: None,
+                        alias: own,
+                        ..
+                    },
+                joins: beside,
+            },
+        ] = inner.from.as_slice()
+        else {
+            return None;
+        };
+        let relation = relation_name(name)?;
+        let has_key = dataflow
+            .source(&relation)
+            .is_some_and(|it| it.key.is_some());
+        let is_renamed = [alias, own]
+            .into_iter()
+            .flatten()
+            .any(|it| !it.columns.is_empty());
+        if !joins.is_empty()
+            || !beside.is_empty()
+            || inner.selection.is_some()
+            || has_key
+            || is_renamed
+        {
+            return None;
+        }
+        let (numbered, items) = inner.projection.split_last()?;
+        let SelectItem::ExprWithAlias {
+            expr: Expr::Function(call),
+            alias: number,
+        } = numbered
+        else {
+            return None;
+        };
+        let Some(WindowType::WindowSpec(over)) = &call.over else {
+            return None;
+        };
+        let is_number = call.name.to_string().eq_ignore_ascii_case("row_number");
+        let [
+            OrderByExpr {
+                expr: time,
+                options,
+                ..
+            },
+        ] = over.order_by.as_slice()
+        else {
+            return None;
+        };
+        let number = syntax::known_as(number);
+        if !is_number || options.asc != Some(false) || !is_first(outer.selection.as_ref()?, &number)
+        {
+            return None;
+        }
+        let added = |it: &String| super::super::stars::ADDED.contains(&it.as_str());
+        let mut below = Vec::new();
+        for item in items {
+            match item {
+                SelectItem::Wildcard(options)
+                    if *options == WildcardAdditionalOptions::default() =>
+                {
+                    below.extend(known(&relation)?.into_iter().filter(|it| !added(it)));
+                }
+                SelectItem::UnnamedExpr(it) => below.push(column_name(it)?),
+                _ => return None,
+            }
+        }
+        let mut columns = Vec::new();
+        for item in &outer.projection {
+            let (shown, expr) = match item {
+                SelectItem::UnnamedExpr(it) => (column_name(it)?, it),
+                SelectItem::ExprWithAlias { expr, alias } => (syntax::known_as(alias), expr),
+                _ => return None,
+            };
+            columns.push((shown, column_name(expr).filter(|it| below.contains(it))?));
+        }
+        let shown_as = |key: &Expr| {
+            let key = column_name(key)?;
+            columns.iter().find(|it| it.1 == key).map(|it| it.0.clone())
+        };
+        let keys = over
+            .partition_by
+            .iter()
+            .map(shown_as)
+            .collect::<Option<Vec<_>>>()?;
+        let time = column_name(time)?;
+        let is_by_reading = generated::is_read_time(&relation, &time, dataflow);
+        let event_time = super::super::lower::event_time_name(&relation, dataflow);
+        (is_by_reading || event_time == Some(time)).then_some(Newest {
+            relation,
+            keys,
+            columns,
+            is_by_reading,
+        })
+    }
+}
+
+/// The SELECT that a query is, if it is nothing but items of one FROM and a condition.
+fn only_select(query: &Query) -> Option<&Select> {
+    let SetExpr::Select(select) = query.body.as_ref() else {
+        return None;
+    };
+    let items: Vec<String> = select.projection.iter().map(ToString::to_string).collect();
+    let from: Vec<String> = select.from.iter().map(ToString::to_string).collect();
+    let mut text = format!("SELECT {} FROM {}", items.join(", "), from.join(", "));
+    if let Some(condition) = &select.selection {
+        text += &format!(" WHERE {condition}");
+    }
+    (query.to_string() == text).then_some(select)
+}
+
+/// The name of a column, without that of its relation.
+fn column_name(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Identifier(it) => Some(syntax::known_as(it)),
+        Expr::CompoundIdentifier(parts) => parts.last().map(syntax::known_as),
+        _ => None,
+    }
+}
+
+/// Whether a condition holds for number 1 alone.
+fn is_first(condition: &Expr, number: &str) -> bool {
+    let Expr::BinaryOp { left, op, right } = condition else {
+        return false;
+    };
+    let is_number = |it: &Expr| column_name(it).is_some_and(|it| it == number);
+    let is_one = |it: &Expr| it.to_string() == "1";
+    match op {
+        BinaryOperator::Eq => is_number(left) && is_one(right) || is_one(left) && is_number(right),
+        BinaryOperator::LtEq => is_number(left) && is_one(right),
+        _ => false,
+    }
+}
+
+/// Where a join stands.
+struct Place<'a> {
+    before: &'a [&'a TableFactor],
+    /// The columns of the first relation that are when a record was read, if it is a sub-query that keeps the epochs of its records.
+    read_times: &'a [String],
+    dataflow: &'a Dataflow,
+    known: &'a Known<'a>,
+    names: &'a Names<'a>,
+}
+
 /// What names mean in the condition of a join.
 struct Scope<'a> {
-    before: &'a [&'a TableFactor],
+    place: &'a Place<'a>,
     alias: &'a Ident,
     versions: &'a Versions<'a>,
-    known: &'a Known<'a>,
-    dataflow: &'a Dataflow,
 }
 
 impl Scope<'_> {
@@ -350,7 +696,7 @@ impl Scope<'_> {
             _ => return None,
         };
         let name = syntax::known_as(name);
-        self.versions.columns.contains(&name).then_some(name)
+        self.versions.of_records(&name).is_some().then_some(name)
     }
 
     /// An expression over columns of what stands before the join, each with the name of its relation.
@@ -403,16 +749,11 @@ impl Scope<'_> {
     /// Which relation before the join has a column of this name.
     fn relation_of(&self, column: &Ident) -> Option<Ident> {
         let column = syntax::known_as(column);
-        let has = |it: &&&TableFactor| match it {
-            TableFactor::Table {
-                name, args: None, ..
-            } => {
-                let columns = relation_name(name).and_then(|it| (self.known)(&it));
-                columns.is_some_and(|it| it.contains(&column))
-            }
-            _ => false,
+        let has = |it: &&&TableFactor| {
+            let columns = self.place.names.columns_of(it);
+            columns.is_some_and(|it| it.contains(&column))
         };
-        name_of(self.before.iter().find(has)?).ok()
+        name_of(self.place.before.iter().find(has)?).ok()
     }
 
     /// The epoch of the records whose column is the time at which they were read.
@@ -423,27 +764,48 @@ impl Scope<'_> {
         let [of, name] = parts.as_slice() else {
             return None;
         };
-        let is_it = |it: &&&TableFactor| name_of(it).is_ok_and(|it| super::is_same(&it, of));
-        let TableFactor::Table { name: relation, .. } = self.before.iter().find(is_it)? else {
-            return None;
+        let is_it = |it: &&TableFactor| name_of(it).is_ok_and(|it| super::is_same(&it, of));
+        let at = self.place.before.iter().position(is_it)?;
+        let name = syntax::known_as(name);
+        let is_read_time = match self.place.before[at] {
+            TableFactor::Table { name: relation, .. } => {
+                let relation = relation_name(relation)?;
+                generated::is_read_time(&relation, &name, self.place.dataflow)
+            }
+            _ => at == 0 && self.place.read_times.contains(&name),
         };
-        let (relation, name) = (relation_name(relation)?, syntax::known_as(name));
         let epoch = vec![of.clone(), Ident::new(EPOCH_COLUMN)];
-        generated::is_read_time(&relation, &name, self.dataflow)
-            .then_some(Expr::CompoundIdentifier(epoch))
+        is_read_time.then_some(Expr::CompoundIdentifier(epoch))
+    }
+
+    /// A plain view of the rows that are newest by their event time was another one before each late record.
+    fn may_be_read_as_of_now(&self) -> Result<(), String> {
+        match &self.versions.newest {
+            Some(it) if !it.is_by_reading => Err(format!(
+                "the rows of this plain view are the newest by event time, so they are joined AS OF an event time; {FORM}"
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The times of both sides.
     fn times(&self, time: &Expr) -> Result<(Expr, String), String> {
-        let text = time.to_string().to_ascii_lowercase();
-        if ["proctime()", "now()", "current_timestamp"].contains(&text.as_str()) {
-            // Derived relations have no epoch; the planner says so.
-            let records = name_of(self.before[0])?;
+        if is_now(time) {
+            let first = self.place.before[0];
+            if !has_epoch(first, self.place.dataflow) {
+                return Err(RECORDS.to_owned());
+            }
+            self.may_be_read_as_of_now()?;
+            let records = name_of(first)?;
             let epoch = Expr::CompoundIdentifier(vec![records, Ident::new(EPOCH_COLUMN)]);
             return Ok((epoch, EPOCH_COLUMN.to_owned()));
         }
         let left = self.column_of_left(time).ok_or(FORM)?;
         if let Some(epoch) = self.epoch_of(&left) {
+            if !has_epoch(self.place.before[0], self.place.dataflow) {
+                return Err(RECORDS.to_owned());
+            }
+            self.may_be_read_as_of_now()?;
             return Ok((epoch, EPOCH_COLUMN.to_owned()));
         }
         let Some(right) = &self.versions.event_time else {
@@ -452,9 +814,10 @@ impl Scope<'_> {
                 self.versions.name
             ));
         };
-        let right = match self.versions.source {
-            Some(_) => TIME.to_owned(),
-            None => right.clone(),
+        let is_apart = self.versions.source.is_some() || self.versions.newest.is_some();
+        let right = match is_apart {
+            true => TIME.to_owned(),
+            false => right.clone(),
         };
         Ok((left, right))
     }
