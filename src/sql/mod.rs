@@ -55,6 +55,7 @@ mod places;
 mod plain;
 pub mod query;
 mod read_over;
+mod read_times;
 mod recent_rows;
 mod recompute;
 pub mod reference;
@@ -630,6 +631,7 @@ impl Planner {
         inside_aggregates::rewrite(query, &known)?;
         recent_rows::rewrite(query, &known)?;
         asof::versions::rewrite(query, &self.dataflow, &known)?;
+        read_times::rewrite(query, &self.dataflow, &known)?;
         scopes::rewrite(query, &known)?;
         using::rewrite(query, &known)?;
         pivot::rewrite(query, &known)?;

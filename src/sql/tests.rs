@@ -13,7 +13,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 const SOURCE: &str = "CREATE SOURCE s (at TIMESTAMP NOT NULL, k TEXT, n INT, x DOUBLE, WATERMARK FOR at AS at - INTERVAL '10' SECOND) FORMAT JSON;\n";
 
-fn planned(statement: &str) -> Result<Dataflow, Error> {
+pub(super) fn planned(statement: &str) -> Result<Dataflow, Error> {
     block_on(plan_text("test", &format!("{SOURCE}{statement}"), |_| None))
 }
 
