@@ -442,6 +442,7 @@ const INTERNAL: &[&str] = &[
     functions::DATE_TRUNC_OF,
     functions::NOW_BEFORE,
     functions::NOW_REACHED,
+    functions::VALUE_OF,
     functions::WITHIN_LAST,
     "json_array_of",
     "json_element_texts_of",

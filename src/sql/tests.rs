@@ -624,6 +624,51 @@ fn a_star_beside_a_temporal_join_is_written_out() {
     }
 }
 
+/// A list of structs is unnested into a column for each of their values, if all of these are named.
+#[test]
+fn values_of_structs_in_lists_become_columns() {
+    let of = |query: &str| {
+        let text = format!(
+            "CREATE SOURCE l (a INT, b ARRAY<STRUCT<p INT, q TEXT>>, c ARRAY<INT>) WITH (connector = 'files', path = 'l') FORMAT JSON;
+             CREATE MATERIALIZED VIEW v AS {query}"
+        );
+        let planned = planned(&text).map_err(|it| it.to_string())?;
+        let schema = planned.views[0].plan.schema();
+        let columns = schema.fields().iter();
+        let columns = columns.map(|it| format!("{} {}", it.name(), sql_type_name(it.data_type())));
+        Ok::<String, String>(columns.collect::<Vec<_>>().join(", "))
+    };
+    for (query, columns) in [
+        (
+            "SELECT a, s, t FROM l, UNNEST(l.b) AS e(s, t) WHERE s > 13",
+            "a int, s int, t text",
+        ),
+        (
+            "SELECT e.t, n FROM l LEFT JOIN UNNEST(b) WITH ORDINALITY AS e(s, t, n) ON true",
+            "t text, n bigint",
+        ),
+        (
+            "SELECT a, (s).q AS t FROM l, UNNEST(l.b) AS e(s)",
+            "a int, t text",
+        ),
+    ] {
+        assert_eq!(of(query).as_deref(), Ok(columns), "{query}");
+    }
+    for (query, reason) in [
+        (
+            "SELECT s, t FROM l, UNNEST(l.c) AS e(s, t)",
+            "are no structs and have one name",
+        ),
+        (
+            "SELECT s, t, u FROM l, UNNEST(l.b) AS e(s, t, u)",
+            "structs of 2 values, and 3 are named",
+        ),
+    ] {
+        let error = of(query).expect_err(query);
+        assert!(error.contains(reason), "{query}\n  {error}");
+    }
+}
+
 /// Windows of HOP whose size is no multiple of their step, and those with gaps between them: a record is in those that begin before it and end after it.
 #[test]
 fn windows_of_every_step_and_size() {

@@ -711,6 +711,10 @@ fn columns_and_relations_of_functions_have_names() {
             "SELECT d.id, (SELECT max(x) FROM (SELECT unnest(d.arr) AS x) AS u WHERE u.x < 9) AS m FROM docs AS d WHERE EXISTS (SELECT 1 FROM (SELECT unnest(arr) AS x) AS x WHERE x = 5)",
         ),
         (
+            "SELECT a, e.s, u, n FROM (SELECT a, b FROM t WHERE a < 3) AS d, UNNEST(d.b) WITH ORDINALITY AS e(s, u, n)",
+            "SELECT a, s, u, n FROM (SELECT * EXCEPT (__element, n), struct_value_of(__element, 0, 2) AS s, struct_value_of(__element, 1, 2) AS u, n FROM (SELECT *, unnest(d.b) AS __element, unnest(generate_series(1, CAST(cardinality(d.b) AS BIGINT))) AS n FROM (SELECT a, b FROM t WHERE a < 3) AS d) AS d) AS d",
+        ),
+        (
             "SELECT d.id, x FROM docs AS d CROSS JOIN LATERAL unnest(d.arr) AS u(x) WHERE EXISTS (SELECT 1 FROM LATERAL TABLE(unnest(d.b)) AS e(y), v)",
             "SELECT d.id, x FROM (SELECT *, unnest(d.arr) AS x FROM docs AS d) AS d WHERE EXISTS (SELECT 1 FROM UNNEST(d.b) AS e (y), v)",
         ),

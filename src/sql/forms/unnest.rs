@@ -2,6 +2,7 @@
 //! whose SELECT the lists are unnested. Lists of a row around a sub-query, `EXISTS (SELECT 1 FROM UNNEST(t.list) AS e(x) WHERE x > 1)`.
 
 use super::rows_of;
+use crate::sql::functions::VALUE_OF;
 use crate::sql::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
     ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Join,
@@ -9,6 +10,9 @@ use datafusion::sql::sqlparser::ast::{
     SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, Value, VisitorMut,
 };
 use std::ops::ControlFlow;
+
+/// An element of a list of structs, whose values become columns.
+const ELEMENT: &str = "__element";
 
 /// Rewrites the FROM of a SELECT that has one relation, lists beside it, and what is joined behind these. Notes by which names their elements are qualified.
 ///
@@ -38,7 +42,7 @@ pub fn beside_a_relation(select: &mut Select, unnested: &mut Vec<String>) -> Res
     let mut relation = first.relation.to_string();
     // Elements of each list stand beside those of every other one.
     for it in &lists {
-        relation = format!("(SELECT *, {} FROM {relation}) AS {name}", it.elements());
+        relation = it.beside(&relation, &name);
     }
     let SetExpr::Select(made) = *syntax::parse_query(&format!("SELECT * FROM {relation}"))?.body
     else {
@@ -213,7 +217,8 @@ pub fn of_a_row_around(select: &mut Select) -> Result<(), String> {
     let TableFactor::UNNEST { alias, .. } = &from.relation else {
         return Ok(());
     };
-    let Some(lists) = Lists::of(&from.relation).filter(|_| from.joins.is_empty()) else {
+    let lists = Lists::of(&from.relation).filter(|it| it.values.is_none());
+    let Some(lists) = lists.filter(|_| from.joins.is_empty()) else {
         return Ok(());
     };
     let mut columns = Columns(false);
@@ -282,6 +287,8 @@ struct Lists {
     names: Vec<Ident>,
     /// What their columns may be qualified by.
     qualifier: Option<String>,
+    /// How many of the names are of the values of each element, which is a struct; else each list has one.
+    values: Option<usize>,
     /// Whether a row without elements stays, beside NULL.
     keeps_rows: bool,
 }
@@ -298,7 +305,7 @@ impl Lists {
             } => {
                 let arrays: Vec<String> = array_exprs.iter().map(Expr::to_string).collect();
                 if *with_ordinality {
-                    alias.as_ref().filter(|it| it.columns.len() == 2)?;
+                    alias.as_ref().filter(|it| 2 <= it.columns.len())?;
                 }
                 (numbered(arrays, *with_ordinality), alias, &["unnest"])
             }
@@ -362,10 +369,15 @@ impl Lists {
         let is_qualified = |it: &&TableAlias| !it.columns.is_empty() || 1 < called.len();
         let qualifier = alias.as_ref().filter(is_qualified);
         let qualifier = qualifier.map(|it| it.name.value.clone());
-        (names.len() == arrays.len()).then_some(Lists {
+        let is_of_one =
+            matches!(factor, TableFactor::UNNEST { array_exprs, .. } if array_exprs.len() == 1);
+        let values = (1 + names.len()).saturating_sub(arrays.len());
+        let values = Some(values).filter(|it| is_of_one && 1 < *it);
+        (values.is_some() || names.len() == arrays.len()).then_some(Lists {
             arrays,
             names,
             qualifier,
+            values,
             keeps_rows: false,
         })
     }
@@ -393,18 +405,44 @@ impl Lists {
             arrays,
             names,
             qualifier: Some(alias.name.value.clone()),
+            values: None,
             keeps_rows: false,
         })
     }
 
-    /// The elements as columns of a SELECT.
-    fn elements(&self) -> String {
+    /// A relation with the elements beside its columns.
+    fn beside(&self, relation: &str, name: &Ident) -> String {
+        let Some(values) = self.values else {
+            let elements = self.elements(&self.names);
+            return format!("(SELECT *, {elements} FROM {relation}) AS {name}");
+        };
+        let (of_element, others) = self.names.split_at(values);
+        let names: Vec<Ident> = std::iter::once(Ident::new(ELEMENT))
+            .chain(others.iter().cloned())
+            .collect();
+        let elements = self.elements(&names);
+        let of_element = of_element.iter().enumerate();
+        let of_element =
+            of_element.map(|(at, it)| format!("{VALUE_OF}({ELEMENT}, {at}, {values}) AS {it}"));
+        let shown: Vec<String> = of_element
+            .chain(others.iter().map(Ident::to_string))
+            .collect();
+        let names: Vec<String> = names.iter().map(Ident::to_string).collect();
+        format!(
+            "(SELECT * EXCEPT ({}), {} FROM (SELECT *, {elements} FROM {relation}) AS {name}) AS {name}",
+            names.join(", "),
+            shown.join(", "),
+        )
+    }
+
+    /// The elements as columns of a SELECT, by these names.
+    fn elements(&self, names: &[Ident]) -> String {
         let any = self
             .arrays
             .iter()
             .map(|it| format!("cardinality({it}) > 0"));
         let any = any.collect::<Vec<_>>().join(" OR ");
-        let elements = self.arrays.iter().zip(&self.names);
+        let elements = self.arrays.iter().zip(names);
         let elements = elements.map(|(array, name)| match self.keeps_rows {
             false => format!("unnest({array}) AS {name}"),
             true => format!("unnest(CASE WHEN {any} THEN {array} ELSE [NULL] END) AS {name}"),
@@ -518,7 +556,7 @@ pub fn alone(factor: &mut TableFactor) -> Result<(), String> {
 
 /// Constant lists with the numbers of their elements.
 fn elements_in_order(factor: &mut TableFactor, alias: Option<Ident>) -> Result<(), String> {
-    let Some(lists) = Lists::of(factor) else {
+    let Some(lists) = Lists::of(factor).filter(|it| it.values.is_none()) else {
         return Ok(());
     };
     let mut columns = Columns(false);
@@ -529,7 +567,10 @@ fn elements_in_order(factor: &mut TableFactor, alias: Option<Ident>) -> Result<(
         return Ok(());
     }
     let alias = alias.unwrap_or_else(|| Ident::new("unnest"));
-    let text = format!("SELECT 1 FROM (SELECT {}) AS {alias}", lists.elements());
+    let text = format!(
+        "SELECT 1 FROM (SELECT {}) AS {alias}",
+        lists.elements(&lists.names)
+    );
     if let SetExpr::Select(made) = *syntax::parse_query(&text)?.body
         && let Some(made) = made.from.into_iter().next()
     {

@@ -74,6 +74,7 @@ mod rowwise;
 mod score;
 mod session;
 mod shifts;
+mod struct_values;
 mod sums;
 mod texts;
 mod to_char;
@@ -84,6 +85,7 @@ pub use cut_off::DATE_TRUNC_OF;
 pub use number_text::{NUMBER_TEXT, NumberPattern};
 pub use percentile::PERCENTILE;
 pub use score::{SCORE, wants};
+pub use struct_values::VALUE_OF;
 pub use to_char::{Pattern, left_out};
 pub use zones::{INSTANT_OF, LOCAL_TIME};
 
@@ -166,6 +168,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::from(to_char::to_char())),
         Arc::new(ScalarUDF::from(to_char::date_format())),
         number_text::number_text(),
+        struct_values::value_of(),
     ];
     all.extend(familiar::all());
     all.extend(json::all());
