@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Rises when stored state of an operator means something else than before: all views are then filled again.
-const STATE_VERSION: u32 = 10;
+const STATE_VERSION: u32 = 11;
 
 /// Rises when detectors say something else of the same windows: their views are then filled again.
 const DETECTORS_VERSION: u32 = 7;
