@@ -740,6 +740,16 @@ pub(super) async fn load(
             ),
         ));
     }
+    if folder.is_file() {
+        return Err(exit::coded(
+            exit::DATAFLOW,
+            format!(
+                "{} is a file; a dataflow is a folder with its statements in a file dataflow.sql, such as {}/dataflow.sql",
+                folder.display(),
+                folder.with_extension("").display()
+            ),
+        ));
+    }
     let variables = settings.variables();
     let planned = crate::sql::load(&folder, |it| variables.lookup(it), models).await;
     variables.planned(planned)

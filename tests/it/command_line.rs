@@ -216,6 +216,12 @@ fn what_was_probably_meant_is_said() {
     checked.expect(0, "");
     let last = checked.printed.lines().last();
     assert_eq!(last, Some("ok: 1 source, 1 table, 13 views"));
+    let other = Path::new(&shipped("web_logs")).join("README.md");
+    let ended = run(&["check", &other.display().to_string()]);
+    ended.expect(
+        3,
+        "README.md is a file; a dataflow is a folder with its statements",
+    );
     // The server's address without a scheme is one.
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = nobody.local_addr().unwrap().to_string();
