@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{
     Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Values,
     VisitorMut,
 };
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
 pub const ADDED: [&str; 5] = [
@@ -103,7 +104,17 @@ impl<'a> Stars<'a> {
     /// # Errors
     /// If one cannot be made.
     pub fn name_columns(&self, query: &mut Query) -> Result<(), String> {
-        struct Rewrite<'a, 'b>(&'b Stars<'a>);
+        /// A query that is walked through.
+        struct Within {
+            /// Names of WITH that hide relations in it.
+            hidden: BTreeSet<String>,
+            /// Its own ones that are still to be visited, each of which hides nothing in itself and before.
+            waiting: VecDeque<String>,
+        }
+        struct Rewrite<'a, 'b> {
+            stars: &'b Stars<'a>,
+            within: Vec<Within>,
+        }
         impl Rewrite<'_, '_> {
             fn name(&self, factor: &mut TableFactor) -> ControlFlow<String> {
                 let TableFactor::Table {
@@ -118,7 +129,11 @@ impl<'a> Stars<'a> {
                 let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() else {
                     return ControlFlow::Continue(());
                 };
-                let Some(columns) = self.0.columns(&ident.to_string()) else {
+                let is_hidden = |it: &Within| it.hidden.contains(&syntax::known_as(ident));
+                if self.within.last().is_some_and(is_hidden) {
+                    return ControlFlow::Continue(());
+                }
+                let Some(columns) = self.stars.columns(&ident.to_string()) else {
                     return ControlFlow::Continue(());
                 };
                 match syntax::parse_query(&format!("SELECT {columns} FROM {ident}")) {
@@ -132,14 +147,29 @@ impl<'a> Stars<'a> {
         }
         impl VisitorMut for Rewrite<'_, '_> {
             type Break = String;
+            fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<String> {
+                let around = self.within.last();
+                let hidden = around.map_or_else(BTreeSet::new, |it| it.hidden.clone());
+                let own = query.with.iter().flat_map(|it| &it.cte_tables);
+                let waiting = own.map(|it| syntax::known_as(&it.alias.name)).collect();
+                self.within.push(Within { hidden, waiting });
+                ControlFlow::Continue(())
+            }
+            fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<String> {
+                self.within.pop();
+                if let Some(around) = self.within.last_mut() {
+                    around.hidden.extend(around.waiting.pop_front());
+                }
+                ControlFlow::Continue(())
+            }
             fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
-                match self.0.names_added {
+                match self.stars.names_added {
                     true => ControlFlow::Continue(()),
                     false => self.name(factor),
                 }
             }
             fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<String> {
-                if !self.0.names_added || !has_star(select) {
+                if !self.stars.names_added || !has_star(select) {
                     return ControlFlow::Continue(());
                 }
                 let mut factors: Vec<&mut TableFactor> =
@@ -148,7 +178,16 @@ impl<'a> Stars<'a> {
             }
         }
         match self.is_there {
-            true => walk::query(query, &mut Rewrite(self)),
+            true => {
+                let within = Vec::new();
+                walk::query(
+                    query,
+                    &mut Rewrite {
+                        stars: self,
+                        within,
+                    },
+                )
+            }
             false => Ok(()),
         }
     }

@@ -624,6 +624,35 @@ fn a_star_beside_a_temporal_join_is_written_out() {
     }
 }
 
+/// A name of WITH hides the source of that name behind it, also from `*`.
+#[test]
+fn a_star_over_a_name_of_with_has_the_columns_of_its_query() {
+    for (query, columns) in [
+        (
+            "WITH s AS (SELECT n, k, n + 1 AS m FROM s) SELECT * FROM s",
+            "n k m",
+        ),
+        (
+            "WITH s (a, b) AS (SELECT k, n FROM s) SELECT * FROM s",
+            "a b",
+        ),
+        (
+            "WITH q AS (SELECT * FROM s), s AS (SELECT k, n FROM q) SELECT * FROM s",
+            "k n",
+        ),
+    ] {
+        let planned = planned(&format!("CREATE MATERIALIZED VIEW v AS {query}"));
+        let planned = planned.unwrap_or_else(|it| panic!("{query}\n  {it}"));
+        let schema = planned.views[0].plan.schema();
+        let names: Vec<&str> = schema
+            .fields()
+            .iter()
+            .map(|it| it.name().as_str())
+            .collect();
+        assert_eq!(names.join(" "), columns, "{query}");
+    }
+}
+
 /// A list of structs is unnested into a column for each of their values, if all of these are named.
 #[test]
 fn values_of_structs_in_lists_become_columns() {
