@@ -465,4 +465,15 @@ mod tests {
             assert_eq!(asked(query, &reversed), expected, "{query}");
         }
     }
+
+    #[test]
+    fn windows_over_groups_need_no_name_to_be_computed_again() {
+        let records = [(1, 4), (1, 3), (0, 9)];
+        for query in [
+            "SELECT sum(sum(n)) OVER (PARTITION BY k) FROM s GROUP BY k ORDER BY k DESC",
+            "SELECT sum(sum(n)) OVER (PARTITION BY k), k FROM s GROUP BY k ORDER BY k DESC LIMIT 1",
+        ] {
+            assert_eq!(value(query, &records), "7", "{query}");
+        }
+    }
 }

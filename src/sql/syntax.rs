@@ -21,7 +21,7 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, ObjectName, ObjectNamePart,
     OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Query, SelectItem, SetExpr, SqlOption,
     Statement, StructBracketKind, StructField, TableAlias, TableFactor, TimezoneInfo,
-    UnaryOperator, Value, VisitorMut,
+    UnaryOperator, Value, VisitorMut, visit_expressions,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{IsOptional, Parser, ParserError};
@@ -1495,6 +1495,21 @@ pub fn order_wholly(query: &mut Query, columns: usize) {
     {
         return;
     }
+    // By its place the planner does not find a window over groups that has no name.
+    if let SetExpr::Select(select) = query.body.as_mut()
+        && query.order_by.is_some()
+    {
+        for (at, item) in select.projection.iter_mut().enumerate() {
+            if let SelectItem::UnnamedExpr(expr) = item
+                && has_window(expr)
+            {
+                *item = SelectItem::ExprWithAlias {
+                    expr: expr.clone(),
+                    alias: Ident::new(format!("__column{at}")),
+                };
+            }
+        }
+    }
     let Some(OrderBy {
         kind: OrderByKind::Expressions(order),
         ..
@@ -1512,6 +1527,14 @@ pub fn order_wholly(query: &mut Query, columns: usize) {
             with_fill: None,
         });
     }
+}
+
+fn has_window(expr: &Expr) -> bool {
+    let found = visit_expressions(expr, |it| match it {
+        Expr::Function(call) if call.over.is_some() => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
 }
 
 /// A time so far from 1970 that no comparison with `now()` tells it from eternity, and that no arithmetic with it overflows: 100,000 years.
