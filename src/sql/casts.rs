@@ -7,12 +7,14 @@
 
 use super::{constants, syntax, walk};
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{DataFusionError, Result, ScalarValue, SchemaError, exec_err};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result, ScalarValue, SchemaError, exec_err, plan_err};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl,
-    Signature, Volatility,
+    ColumnarValue, Expr, ExprSchemable, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Statement, Value, VisitorMut};
@@ -34,7 +36,35 @@ pub async fn planned(state: &SessionState, statement: DfStatement) -> Result<Log
         planned => planned,
     }?;
     constants::refuse_overflow(&plan)?;
+    refuse_arrays_of_texts(&plan)?;
     Ok(plan)
+}
+
+/// Refuses casts of computed texts to arrays: an array of just that text would come out.
+fn refuse_arrays_of_texts(plan: &LogicalPlan) -> Result<()> {
+    plan.apply_with_subqueries(|node| {
+        let below = match node.inputs().as_slice() {
+            [] => node.schema().as_ref().clone(),
+            inputs => merge_schema(inputs),
+        };
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                let (from, to) = match part {
+                    Expr::Cast(it) => (&it.expr, &it.field),
+                    Expr::TryCast(it) => (&it.expr, &it.field),
+                    _ => return Ok(TreeNodeRecursion::Continue),
+                };
+                let is_text = || from.get_type(&below).is_ok_and(|it| it.is_string());
+                if matches!(to.data_type(), DataType::List(_)) && is_text() {
+                    return plan_err!(
+                        "a text that is computed is not read as an array; write string_to_array(text, ','), or of JSON jsonb_array_elements_text(payload)"
+                    );
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(())
 }
 
 fn is_about_names(error: &DataFusionError) -> bool {

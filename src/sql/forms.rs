@@ -6,6 +6,7 @@
 
 mod ages;
 mod any_of_list;
+mod array_texts;
 mod calls;
 mod compared;
 mod conditions;
@@ -638,8 +639,10 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
         }
         Expr::Collate { expr, collation } => Some(collated(expr, &collation.to_string())?),
         Expr::TypedString(it) => match (&it.data_type, &it.value.value) {
-            (data_type, Value::SingleQuotedString(text)) if has_blanks(data_type, text) => {
-                Some(format!("{data_type} {}", quoted(text.trim())))
+            (data_type, Value::SingleQuotedString(text))
+                if let Some(time) = whole_time(data_type, text) =>
+            {
+                Some(format!("{data_type} {}", quoted(&time)))
             }
             (DataType::JSON | DataType::JSONB, Value::SingleQuotedString(text)) => {
                 Some(format!("parse_json({})", quoted(text)))
@@ -665,14 +668,22 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
                 {
                     Some(format!("decode({}, 'hex')", quoted(digits)))
                 }
-                Value::SingleQuotedString(text) if has_blanks(data_type, text) => {
-                    let function = match kind {
-                        CastKind::TryCast | CastKind::SafeCast => "TRY_CAST",
-                        CastKind::Cast | CastKind::DoubleColon => "CAST",
-                    };
+                Value::SingleQuotedString(text)
+                    if matches!(data_type, DataType::Interval { fields: None, .. })
+                        && let Some(of_seconds) = intervals::in_seconds(text) =>
+                {
+                    Some(of_seconds)
+                }
+                Value::SingleQuotedString(text)
+                    if let Some(list) = array_texts::of_cast(text, data_type)? =>
+                {
+                    Some(format!("{}({list} AS {data_type})", cast_name(kind)))
+                }
+                Value::SingleQuotedString(text) if let Some(time) = whole_time(data_type, text) => {
                     Some(format!(
-                        "{function}({} AS {data_type})",
-                        quoted(text.trim())
+                        "{}({} AS {data_type})",
+                        cast_name(kind),
+                        quoted(&time)
                     ))
                 }
                 _ => to_json_or_text(kind, expr, data_type)?,
@@ -800,13 +811,32 @@ fn quoted(text: &str) -> String {
     Value::SingleQuotedString(text.to_owned()).to_string()
 }
 
-/// Whether a time is written with blanks around it.
-fn has_blanks(data_type: &DataType, text: &str) -> bool {
-    let is_of_time = matches!(
-        data_type,
-        DataType::Timestamp(..) | DataType::Datetime(_) | DataType::Date | DataType::Time(..)
-    );
-    is_of_time && text.trim() != text
+/// A time that is written with blanks around it, or a timestamp without seconds, as the planner reads it.
+fn whole_time(data_type: &DataType, text: &str) -> Option<String> {
+    let has_date = match data_type {
+        DataType::Timestamp(..) | DataType::Datetime(_) => true,
+        DataType::Date | DataType::Time(..) => false,
+        _ => return None,
+    };
+    let trimmed = text.trim();
+    let ends_with_minutes = || {
+        let format = match trimmed.contains('T') {
+            true => "%Y-%m-%dT%H:%M",
+            false => "%Y-%m-%d %H:%M",
+        };
+        chrono::NaiveDateTime::parse_from_str(trimmed, format).is_ok()
+    };
+    if has_date && ends_with_minutes() {
+        return Some(format!("{trimmed}:00"));
+    }
+    (trimmed != text).then(|| trimmed.to_owned())
+}
+
+fn cast_name(kind: &CastKind) -> &'static str {
+    match kind {
+        CastKind::TryCast | CastKind::SafeCast => "TRY_CAST",
+        CastKind::Cast | CastKind::DoubleColon => "CAST",
+    }
 }
 
 /// `INTERVAL 1 DAY` is `INTERVAL '1' DAY`.

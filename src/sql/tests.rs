@@ -484,6 +484,10 @@ fn what_others_write_is_refused_with_what_to_write() {
         (
             "CREATE MATERIALIZED VIEW v AS SELECT MAP {'a': k} AS m FROM s",
             "jsonb_build_object",
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT k::TEXT[] AS a FROM s",
+            "write string_to_array(text, ',')",
+        ),
         ),
         (
             "CREATE MATERIALIZED VIEW v AS\n  SELECT count( FROM s",

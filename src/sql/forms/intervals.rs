@@ -56,7 +56,7 @@ pub fn scaled(left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Option<S
 /// If its text does not have these fields.
 pub fn of_fields(text: &str, interval: &Interval) -> Result<Option<String>, String> {
     let Some(first) = &interval.leading_field else {
-        return Ok(None);
+        return Ok(in_seconds(text));
     };
     let Some(last) = &interval.last_field else {
         let has_digits =
@@ -74,6 +74,16 @@ pub fn of_fields(text: &str, interval: &Interval) -> Result<Option<String>, Stri
             "'{text}' is no interval of {first} TO {last}; write INTERVAL '1-2' YEAR TO MONTH, INTERVAL '1 02:03:04.5' DAY TO SECOND, or INTERVAL '90 seconds'"
         )
     })
+}
+
+/// A number without a unit is of seconds, as in Postgres; the planner takes it for months.
+pub fn in_seconds(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (_, unsigned) = signed(text);
+    let is_number = unsigned.starts_with(|it: char| it.is_ascii_digit() || it == '.')
+        && unsigned.bytes().all(|it| it.is_ascii_digit() || it == b'.')
+        && unsigned.parse::<f64>().is_ok();
+    is_number.then(|| format!("INTERVAL {} SECOND", super::quoted(text)))
 }
 
 /// The sign of an interval, and what is behind it.

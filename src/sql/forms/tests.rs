@@ -317,7 +317,7 @@ fn forms_of_others_have_one_form() {
         ),
         (
             "SELECT (s).a, (t.s).b.C, DATE ' 2024-01-02', ' 2024-01-02 03:04 '::TIMESTAMP FROM t GROUP BY (a, b), c",
-            "SELECT (s)['a'] AS a, (t.s)['b']['c'] AS C, DATE '2024-01-02', CAST('2024-01-02 03:04' AS TIMESTAMP) FROM t GROUP BY a, b, c",
+            "SELECT (s)['a'] AS a, (t.s)['b']['c'] AS C, DATE '2024-01-02', CAST('2024-01-02 03:04:00' AS TIMESTAMP) FROM t GROUP BY a, b, c",
         ),
         (
             "SELECT '\\x0aFF'::bytea, CAST('x0a' AS bytea) FROM t",
@@ -982,4 +982,47 @@ fn values_of_a_row_around_are_a_union() {
         taken_for("SELECT (SELECT max(v) FROM (VALUES (t.a), (t.b)) AS g(v)), x FROM t, (VALUES (1)) AS c(x)").as_deref(),
         Ok("SELECT (SELECT max(v) FROM (SELECT t.a AS v UNION ALL SELECT t.b AS v) AS g), x FROM t, (VALUES (1)) AS c (x)")
     );
+}
+
+/// Constants that are texts mean what they mean to Postgres.
+#[test]
+fn constant_texts_are_read_as_postgres_reads_them() {
+    for (text, expected) in [
+        (
+            "INTERVAL '6' + '-1.5'::INTERVAL + INTERVAL ' 7 ' + INTERVAL '6 days'",
+            "INTERVAL '6' SECOND + INTERVAL '-1.5' SECOND + INTERVAL '7' SECOND + INTERVAL '6 days'",
+        ),
+        (
+            "'{1, 2,NULL}'::INT[], CAST('{}' AS TEXT[])",
+            "CAST(ARRAY['1', '2', NULL] AS INT[]), CAST(make_array() AS TEXT[])",
+        ),
+        (
+            r#"'{"a, b", "NULL", c d ,"\"e\""}'::TEXT[]"#,
+            r#"CAST(ARRAY['a, b', 'NULL', 'c d', '"e"'] AS TEXT[])"#,
+        ),
+        (
+            "TRY_CAST('{{1},{2}}' AS INT[][])",
+            "TRY_CAST(ARRAY[ARRAY['1'], ARRAY['2']] AS INT[][])",
+        ),
+        (
+            "TIMESTAMP '2026-01-05 09:30', ' 2026-01-05T09:30'::TIMESTAMP, TIMESTAMP '2026-01-05'",
+            "TIMESTAMP '2026-01-05 09:30:00', CAST('2026-01-05T09:30:00' AS TIMESTAMP), TIMESTAMP '2026-01-05'",
+        ),
+    ] {
+        let query = |values: &str| format!("SELECT {values} FROM t");
+        assert_eq!(taken_for(&query(text)), Ok(query(expected)), "{text}");
+    }
+    for text in [
+        "5",
+        "",
+        "{1",
+        "{1}}",
+        "{1,}",
+        "{a\"b\"}",
+        "{{1},2} x",
+        "{{{{{{{1}}}}}}}",
+    ] {
+        let reason = taken_for(&format!("SELECT '{text}'::INT[] FROM t")).expect_err(text);
+        assert!(reason.contains("is no array"), "{text}: {reason}");
+    }
 }
