@@ -201,6 +201,8 @@ fn what_was_refused_wrongly_is_planned() {
         "CREATE MATERIALIZED VIEW v AS SELECT CAST(n AS TEXT) AS a, CAST(n AS DOUBLE) AS b, count(*) AS c FROM s GROUP BY CAST(n AS TEXT), CAST(n AS DOUBLE)",
         "CREATE MATERIALIZED VIEW v AS SELECT n, CAST(n AS TEXT) AS a, sum(CAST(x AS INT)) AS b, sum(x) AS c FROM s GROUP BY 1, 2",
         "CREATE MATERIALIZED VIEW v AS SELECT k, max(date_trunc('week', at)) AS a, max(date_trunc('MINUTE', at)) AS b, max(date_part('epoch', at)) AS c, max(date_bin(INTERVAL '15 minutes', at)) AS d FROM s WHERE k ~ '^[a-z]' AND regexp_like(k, 'b+') AND lpad(k, 3, 'x') <> split_part(k, '/', 2) GROUP BY k",
+        "CREATE MATERIALIZED VIEW v AS SELECT k, trim_array(string_to_array(k, ','), n) AS a, num_nulls(k, n) AS c, array_fill(n, ARRAY[3]) AS f FROM s",
+        "CREATE MATERIALIZED VIEW v AS SELECT '{1,2}'::INT[] AS a, convert_from(convert_to(k, 'UTF8'), 'utf-8') AS c FROM s WHERE at > now() - INTERVAL '30'",
     ] {
         planned(statement).unwrap_or_else(|it| panic!("{statement}\n  {it}"));
     }
@@ -484,10 +486,14 @@ fn what_others_write_is_refused_with_what_to_write() {
         (
             "CREATE MATERIALIZED VIEW v AS SELECT MAP {'a': k} AS m FROM s",
             "jsonb_build_object",
+        ),
         (
             "CREATE MATERIALIZED VIEW v AS SELECT k::TEXT[] AS a FROM s",
             "write string_to_array(text, ',')",
         ),
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT array_has(ARRAY[n], ARRAY[x]) AS a FROM s",
+            "does not take INT[], DOUBLE[]; CAST",
         ),
         (
             "CREATE MATERIALIZED VIEW v AS\n  SELECT count( FROM s",

@@ -415,7 +415,7 @@ fn no_such_arguments(call: &str) -> String {
             "windows are over an event time, which is a TIMESTAMP".to_owned()
         }
         Some((name, types)) => {
-            let types = types.trim_end_matches(')');
+            let types = types.strip_suffix(')').unwrap_or(types);
             match types.is_empty() {
                 true => format!("{name} needs arguments"),
                 false => format!(

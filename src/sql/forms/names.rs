@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Value};
 pub(super) const RENAMED: &[(&str, &str)] = &[
     ("stddev_sample", "stddev_samp"),
     ("jsonb_concat", "json_concat"),
+    ("array_overlaps", "arrays_overlap"),
     ("greatest_ignore_nulls", "greatest"),
     ("least_ignore_nulls", "least"),
     // Spark.
@@ -49,7 +50,7 @@ pub(super) const TEMPLATES: &[(&str, usize, &str)] = &[
     (
         "trim_array",
         2,
-        "CASE WHEN {1} BETWEEN 0 AND cardinality({0}) THEN array_slice({0}, 1, CAST(cardinality({0}) AS BIGINT) - {1}) END",
+        "CASE WHEN {1} BETWEEN 0 AND cardinality({0}) THEN array_slice({0}, 1, CAST(cardinality({0}) AS BIGINT) - CAST({1} AS BIGINT)) END",
     ),
     ("string_to_table", 2, "unnest(string_to_array({0}, {1}))"),
     (
@@ -151,6 +152,17 @@ pub(super) const BY_CODE: &[(&str, &str)] = &[
         "encode(CAST(a AS BYTEA), 'hex')",
     ),
     ("to_bytes(a, 'utf8')", "CAST(a AS BYTEA)"),
+    ("convert_to(a, 'UTF8')", "CAST(a AS BYTEA)"),
+    ("convert_from(a, 'UTF8')", "CAST(a AS TEXT)"),
+    ("array_fill(a, ARRAY[3])", "array_repeat(a, 3)"),
+    (
+        "num_nulls(a, b)",
+        "CASE WHEN a IS NULL THEN 1 ELSE 0 END + CASE WHEN b IS NULL THEN 1 ELSE 0 END",
+    ),
+    (
+        "num_nonnulls(a, b)",
+        "CASE WHEN a IS NULL THEN 0 ELSE 1 END + CASE WHEN b IS NULL THEN 0 ELSE 1 END",
+    ),
     ("from_bytes(a, 'utf8')", "CAST(a AS TEXT)"),
     (
         "format_timestamp(a, 'yyyy-MM-dd')",
@@ -243,6 +255,15 @@ pub(super) fn by_code(name: &str, args: &[Expr]) -> Result<Option<String>, Strin
         {
             format!("{DATE_TRUNC_OF}({time}, '{}')", unit.value.to_lowercase())
         }
+        ("convert_to", [text, charset]) if is_utf8(charset) => format!("CAST(({text}) AS BYTEA)"),
+        ("convert_from", [bytes, charset]) if is_utf8(charset) => {
+            format!("CAST(({}) AS TEXT)", of_escaped(bytes))
+        }
+        ("array_fill", [value, Expr::Array(lengths)]) if let [length] = lengths.elem.as_slice() => {
+            format!("array_repeat({value}, {length})")
+        }
+        ("num_nulls", values) if !values.is_empty() => how_many(values, "1 ELSE 0"),
+        ("num_nonnulls", values) if !values.is_empty() => how_many(values, "0 ELSE 1"),
         ("encode", [text, charset]) if is_utf8(charset) => format!("CAST(({text}) AS BYTEA)"),
         ("decode", [bytes, charset]) if is_utf8(charset) => format!("CAST(({bytes}) AS TEXT)"),
         ("encode", [text, from, to]) => to_text(&of_text(text, from)?, to)?,
@@ -372,6 +393,22 @@ fn is_unit(word: &str) -> bool {
 /// Whether a text names no time zone.
 fn is_no_zone(text: &str) -> bool {
     text.parse::<Tz>().is_err()
+}
+
+/// How many values are NULL, or are not.
+fn how_many(values: &[Expr], of_null: &str) -> String {
+    let each = values
+        .iter()
+        .map(|it| format!("CASE WHEN ({it}) IS NULL THEN {of_null} END"));
+    format!("({})", each.collect::<Vec<_>>().join(" + "))
+}
+
+/// Constant bytes by their digits, as they are shown.
+fn of_escaped(bytes: &Expr) -> String {
+    match text_of(bytes).and_then(|it| it.strip_prefix("\\x")) {
+        Some(digits) => format!("decode({}, 'hex')", quoted(digits)),
+        None => bytes.to_string(),
+    }
 }
 
 fn is_utf8(charset: &Expr) -> bool {
