@@ -71,6 +71,15 @@ const POSTGRES: &[(&str, &str)] = &[
     ("q", "%q"),
 ];
 
+/// Patterns of Postgres for the zone of a time that is shown: it is UTC.
+const UTC: &[(&str, &str)] = &[
+    ("TZH", "+00"),
+    ("tzh", "+00"),
+    ("TZM", "00"),
+    ("tzm", "00"),
+    ("OF", "+00"),
+];
+
 /// Patterns of Postgres that have no counterpart, and what is written instead.
 const INSTEAD: &[(&str, &str)] = &[
     ("mm", "minutes are MI there, and MM and mm are the month"),
@@ -174,6 +183,9 @@ impl Pattern {
             let known = self.known().iter().filter(|_| !is_slip).find(|it| {
                 rest.starts_with(it.0) && (run(it.0) < it.0.len() || run(rest) == it.0.len())
             });
+            let zone = UTC.iter().find(|it| rest.starts_with(it.0));
+            let known =
+                known.or(zone.filter(|_| self == Pattern::Postgres && function == "to_char"));
             match known {
                 Some((pattern, strftime)) => {
                     format.push_str(strftime);
@@ -390,5 +402,13 @@ mod tests {
             let error = patterns.strftime("f", pattern).expect_err(pattern);
             assert!(error.contains(at), "{pattern}: {error}");
         }
+    }
+
+    #[test]
+    fn times_that_are_shown_are_of_utc() {
+        let shown = Pattern::Postgres.strftime("to_char", "HH24:MI TZH:TZM");
+        assert_eq!(shown.as_deref(), Ok("%H:%M +00:00"));
+        let read = Pattern::Postgres.strftime("to_timestamp", "HH24:MI TZH");
+        assert!(read.is_err_and(|it| it.contains("write \"+00\"")));
     }
 }
