@@ -203,6 +203,7 @@ fn what_was_refused_wrongly_is_planned() {
         "CREATE MATERIALIZED VIEW v AS SELECT k, max(date_trunc('week', at)) AS a, max(date_trunc('MINUTE', at)) AS b, max(date_part('epoch', at)) AS c, max(date_bin(INTERVAL '15 minutes', at)) AS d FROM s WHERE k ~ '^[a-z]' AND regexp_like(k, 'b+') AND lpad(k, 3, 'x') <> split_part(k, '/', 2) GROUP BY k",
         "CREATE MATERIALIZED VIEW v AS SELECT k, trim_array(string_to_array(k, ','), n) AS a, num_nulls(k, n) AS c, array_fill(n, ARRAY[3]) AS f FROM s",
         "CREATE MATERIALIZED VIEW v AS SELECT '{1,2}'::INT[] AS a, convert_from(convert_to(k, 'UTF8'), 'utf-8') AS c FROM s WHERE at > now() - INTERVAL '30'",
+        "CREATE SOURCE p (post STRUCT(at TIMESTAMP, text TEXT)) FORMAT JSON; CREATE MATERIALIZED VIEW v AS WITH w AS (SELECT unnest(regexp_matches((post).text, '#\\w+', 'g')) AS tag, (post).at AS at FROM p) SELECT tag, count(*) AS c, window_start FROM TUMBLE(w, at, INTERVAL '5' MINUTE) GROUP BY tag, window_start",
     ] {
         planned(statement).unwrap_or_else(|it| panic!("{statement}\n  {it}"));
     }
