@@ -15,7 +15,7 @@ pub enum Named {
     /// What is good for a series nobody has described.
     Default,
     Forecast,
-    /// The test of rates, or of values, that `CREATE DETECTOR` makes.
+    /// The test that `CREATE DETECTOR` makes: of a rate, of times, of a value whose season is told, or of a series of which nothing is known.
     Metric,
     /// The distance to the nearest earlier value.
     Novelty,
@@ -109,10 +109,13 @@ impl Named {
                 fold(&Forecast { scale, ..forecast }, windows)
             }
             Named::Metric => {
-                let kind = match subject.scale {
-                    Scale::Counts => Kind::Rate,
-                    Scale::Positive => Kind::Latency,
-                    Scale::Values | Scale::Signed => Kind::Value,
+                let kind = match (subject.scale, subject.season) {
+                    (Scale::Counts, _) => Kind::Rate,
+                    (Scale::Positive, _) => Kind::Latency,
+                    (Scale::Values | Scale::Signed, Season::Auto) => Kind::Series,
+                    (Scale::Values | Scale::Signed, Season::None | Season::Windows(_)) => {
+                        Kind::Value
+                    }
                 };
                 metric(kind, season, windows)
             }
@@ -151,4 +154,25 @@ fn metric(kind: Kind, season: Option<u32>, windows: &[Window<f64>]) -> Vec<Score
 
 fn fold<D: Detector<Evidence = f64>>(detector: &D, windows: &[Window<f64>]) -> Vec<Score> {
     fold_block(detector, &detector.start(), windows).0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::synthetic;
+
+    #[test]
+    fn of_a_value_whose_season_is_not_told_nothing_is_known() {
+        let windows = synthetic::make(synthetic::Base::Saw, synthetic::Kind::Dip, 1).windows();
+        let scores = |detector: Named, season: Season| {
+            let scale = Scale::Values;
+            detector.run(Subject { scale, season }, &windows)
+        };
+        let told = Season::Windows(97);
+        assert_eq!(
+            scores(Named::Metric, Season::Auto),
+            scores(Named::Default, Season::Auto)
+        );
+        assert_ne!(scores(Named::Metric, told), scores(Named::Default, told));
+    }
 }
