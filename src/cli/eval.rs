@@ -327,7 +327,7 @@ fn text_of_synthetic(report: &synthetic::Report) -> String {
         "{} series of {} points, made with seed {}: each kind of anomaly in each kind of series\n",
         report.series, report.points, report.seed
     );
-    text += "recall at 0.2 false alerts a day, by kind and by what they are in; areas over all\n\n";
+    text += "recall at one false alert in 720 points, by kind and by what they are in; areas over all\n\n";
     let mut names = vec!["detector"];
     names.extend(&report.kinds);
     names.extend(&report.bases);

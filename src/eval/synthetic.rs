@@ -7,6 +7,7 @@ use super::curves::{average_precision, volume_pr};
 use super::named::{Named, Season, Subject};
 use super::series::{Point, Series};
 use crate::detect::forecast::Scale;
+use crate::detect::math::{exp, median};
 use crate::model::Random;
 use serde::Serialize;
 use std::f64::consts::TAU;
@@ -28,6 +29,20 @@ pub enum Base {
     Bursts,
     /// One value, nearly always.
     Constant,
+    /// Rides of a city by the half hour: days, and a rush on working days.
+    Rides,
+    /// Degrees by the hour, around zero: days in slow weather.
+    Weather,
+    /// Few clicks by the hour: counts of a day.
+    Clicks,
+    /// Traffic by the minute, noise in proportion to it with a heavy tail.
+    Minutes,
+    /// Bytes in use: far from zero, in steps of a page, with a day in them.
+    Memory,
+    /// Half days, days and weeks by the hour, and a trend above all of them.
+    Seasons,
+    /// Times: log-normal, without a season.
+    Times,
 }
 
 /// What is put into it.
@@ -45,9 +60,13 @@ pub enum Kind {
     Season,
     /// More noise.
     Noisy,
+    /// One value that is off by more than the noise, and often within the range.
+    Point,
+    /// The least value there is, for a while.
+    Outage,
 }
 
-pub const BASES: [(&str, Base); 7] = [
+pub const BASES: [(&str, Base); 14] = [
     ("daily", Base::Daily),
     ("weekly", Base::Weekly),
     ("levels", Base::Levels),
@@ -55,9 +74,16 @@ pub const BASES: [(&str, Base); 7] = [
     ("saw", Base::Saw),
     ("bursts", Base::Bursts),
     ("constant", Base::Constant),
+    ("rides", Base::Rides),
+    ("weather", Base::Weather),
+    ("clicks", Base::Clicks),
+    ("minutes", Base::Minutes),
+    ("memory", Base::Memory),
+    ("seasons", Base::Seasons),
+    ("times", Base::Times),
 ];
 
-pub const KINDS: [(&str, Kind); 7] = [
+pub const KINDS: [(&str, Kind); 9] = [
     ("spike", Kind::Spike),
     ("shift", Kind::Shift),
     ("dip", Kind::Dip),
@@ -65,11 +91,14 @@ pub const KINDS: [(&str, Kind); 7] = [
     ("drift", Kind::Drift),
     ("season", Kind::Season),
     ("noisy", Kind::Noisy),
+    ("point", Kind::Point),
+    ("outage", Kind::Outage),
 ];
 
 /// Points of a series: four weeks of windows of ten minutes.
 const LENGTH: usize = 4_032;
-const STEP_US: i64 = 600_000_000;
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+/// Points that budgets count as a day, whatever the distance of points is: so the budget is the same of each series.
 const PER_DAY: usize = 144;
 /// Anomalies in a series, from its second third on.
 const EVENTS: usize = 4;
@@ -179,6 +208,9 @@ pub fn make(base: Base, kind: Kind, seed: u64) -> Series {
     let mut random = Random::new(seed);
     let clean = base.values(&mut random);
     let spread = spread(&clean);
+    let least = clean.iter().copied().fold(f64::INFINITY, f64::min);
+    let steps: Vec<f64> = clean.windows(2).map(|it| it[1] - it[0]).collect();
+    let usual_step = spread_of_most(&steps);
     let mut values = clean.clone();
     let mut labels = vec![false; LENGTH];
     let first = LENGTH / 3;
@@ -192,24 +224,27 @@ pub fn make(base: Base, kind: Kind, seed: u64) -> Series {
             values[at] = match kind {
                 Kind::Spike => clean[at] + size * (2.0 + 2.0 * random.unit()),
                 Kind::Shift => clean[at] + 1.2 * size,
-                Kind::Dip => clean[(at + PER_DAY / 2) % LENGTH],
+                Kind::Dip => clean[(at + base.per_day() / 2) % LENGTH],
                 Kind::Frozen => clean[start],
                 Kind::Drift => clean[at] + 1.5 * size * done,
                 Kind::Season => clean[(start + (at - start) * 3) % LENGTH],
                 Kind::Noisy => clean[at] + spread * noise(&mut random),
+                Kind::Point => clean[at] + size.signum() * usual_step * (6.0 + 4.0 * random.unit()),
+                Kind::Outage => least,
             };
             labels[at] = true;
         }
     }
+    let step_us = MICROS_PER_DAY / base.per_day() as i64;
     let points = values.iter().zip(&labels).zip(0..);
     let points = points.map(|((value, label), at)| Point {
-        time_us: at * STEP_US,
+        time_us: at * step_us,
         value: *value,
         is_anomaly: *label,
     });
     Series {
         points: points.collect(),
-        step_us: STEP_US,
+        step_us,
         has_labels: true,
         ..Series::default()
     }
@@ -219,7 +254,9 @@ impl Kind {
     /// In points.
     fn length(self) -> usize {
         match self {
+            Kind::Point => 1,
             Kind::Spike => 2,
+            Kind::Outage => 12,
             Kind::Shift | Kind::Dip | Kind::Noisy => 24,
             Kind::Frozen => 36,
             Kind::Drift | Kind::Season => 96,
@@ -228,13 +265,24 @@ impl Kind {
 }
 
 impl Base {
+    /// Points of a day.
+    fn per_day(self) -> usize {
+        match self {
+            Base::Weather | Base::Clicks | Base::Seasons => 24,
+            Base::Rides => 48,
+            Base::Minutes => 1_440,
+            _ => PER_DAY,
+        }
+    }
+
     fn values(self, random: &mut Random) -> Vec<f64> {
         let mut level = 0.0;
         let mut rest = 0_u32;
         let value = |at: usize| {
-            let day = at as f64 / PER_DAY as f64;
+            let day = at as f64 / self.per_day() as f64;
             let wave = 1.0 + 0.6 * libm::sin(day * TAU) + 0.2 * libm::sin(2.0 * day * TAU + 1.0);
             let noise = noise(random);
+            let heavy = if random.percent() < 2 { 2.0 } else { 1.0 };
             match self {
                 Base::Daily => 1_000.0 * wave * (1.0 + 0.05 * noise),
                 Base::Weekly => {
@@ -267,6 +315,31 @@ impl Base {
                     };
                     0.2 * noise.abs() + burst
                 }
+                Base::Rides => {
+                    let is_weekend = 5 <= day as usize % 7;
+                    let rush = if is_weekend {
+                        0.0
+                    } else {
+                        0.5 * libm::sin(2.0 * day * TAU - 1.0)
+                    };
+                    15_000.0 * (wave + rush).max(0.1) * (1.0 + 0.04 * noise)
+                }
+                Base::Weather => {
+                    level = 0.98 * level + 0.7 * noise;
+                    level + 4.0 * libm::sin(day * TAU) + 0.3 * noise
+                }
+                Base::Clicks => (6.0 * wave + (6.0 * wave).sqrt() * noise).max(0.0).round(),
+                Base::Minutes => 300.0 * wave * (1.0 + 0.06 * noise * heavy),
+                Base::Memory => {
+                    let bytes = 8e9 + 2e8 * wave + 4e6 * noise;
+                    (bytes / 4_096.0).round() * 4_096.0
+                }
+                Base::Seasons => {
+                    let of_half = 20.0 * libm::sin(2.0 * day * TAU);
+                    let of_week = 60.0 * libm::sin(day / 7.0 * TAU);
+                    3.0 * day + of_half + 40.0 * libm::sin(day * TAU) + of_week + 5.0 * noise
+                }
+                Base::Times => 40.0 * exp(0.4 * noise * heavy),
                 Base::Constant => 100.0 + f64::from(u8::from(random.percent() < 1)),
             }
         };
@@ -285,6 +358,16 @@ fn spread(values: &[f64]) -> f64 {
     let mean = values.iter().sum::<f64>() / count;
     let squares: f64 = values.iter().map(|it| (it - mean) * (it - mean)).sum();
     (squares / count).sqrt()
+}
+
+/// The deviation of what most of the values do, as that of normal ones; that of all if most do not differ.
+fn spread_of_most(values: &[f64]) -> f64 {
+    const NORMAL_PER_MEDIAN: f64 = 1.4826;
+    let mut sizes: Vec<f64> = values.iter().map(|it| it.abs()).collect();
+    match median(&mut sizes) {
+        Some(size) if 0.0 < size => NORMAL_PER_MEDIAN * size,
+        _ => spread(values),
+    }
 }
 
 #[cfg(test)]
