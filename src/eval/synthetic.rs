@@ -383,4 +383,32 @@ mod tests {
             assert!(made.points.iter().all(|it| it.value.is_finite()));
         }
     }
+
+    #[test]
+    fn each_base_has_points_at_its_distance_that_differ() {
+        for (name, base) in BASES {
+            let made = make(base, Kind::Outage, 5);
+            assert_eq!(made.windows_per_day(), base.per_day() as f64, "{name}");
+            assert!(0.0 < spread(&base.values(&mut Random::new(5))), "{name}");
+            let least = made.points.iter().map(|it| it.value);
+            let least = least.fold(f64::INFINITY, f64::min);
+            let out = made.points.iter().filter(|it| it.is_anomaly);
+            assert!(
+                out.clone().count() == EVENTS * Kind::Outage.length(),
+                "{name}"
+            );
+            assert!(out.map(|it| it.value).all(|it| it == least), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_point_is_off_by_more_than_the_noise_and_within_the_range() {
+        let made = make(Base::Seasons, Kind::Point, 3);
+        let values: Vec<f64> = made.points.iter().map(|it| it.value).collect();
+        let of_all = spread(&values);
+        for event in made.events() {
+            let off = (values[event.start] - values[event.start - 1]).abs();
+            assert!((20.0..2.0 * of_all).contains(&off), "{off} of {of_all}");
+        }
+    }
 }
