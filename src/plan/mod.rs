@@ -997,12 +997,18 @@ impl Dataflow {
         self.sources.iter().find(|it| it.name == name)
     }
 
-    /// Whether a column of a relation is JSON: declared so, or made by a query, also where other queries pass it on.
-    pub fn is_json(&self, relation: &str, column: &str) -> bool {
+    /// The relation and the column that a column is in the end, through queries that pass it on.
+    pub fn origin(&self, relation: &str, column: &str) -> (String, String) {
         let mut place = (relation.to_owned(), column.to_owned());
         while let Some(origin) = self.passed_on.get(&place) {
             place = origin.clone();
         }
+        place
+    }
+
+    /// Whether a column of a relation is JSON: declared so, or made by a query, also where other queries pass it on.
+    pub fn is_json(&self, relation: &str, column: &str) -> bool {
+        let place = self.origin(relation, column);
         if self.made_json.contains(&place) {
             return true;
         }

@@ -87,11 +87,7 @@ fn of_reading(column: &ColumnText) -> Result<ColumnSpec, String> {
 
 /// Whether a column of a relation is when its record was read, also one that a query of a table or a plain view passes on.
 pub(super) fn is_read_time(relation: &str, column: &str, dataflow: &Dataflow) -> bool {
-    let mut place = (relation.to_owned(), column.to_owned());
-    while let Some(origin) = dataflow.passed_on.get(&place) {
-        place = origin.clone();
-    }
-    let (relation, column) = place;
+    let (relation, column) = dataflow.origin(relation, column);
     dataflow.source(&relation).is_some_and(|source| {
         let mut read_times = source.read_times().into_iter();
         read_times.any(|it| source.columns[it].name == column)

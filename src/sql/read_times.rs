@@ -44,7 +44,6 @@ fn in_select(select: &mut Select, dataflow: &Dataflow, names: &Names) -> Result<
     let mut put = PutIn {
         time: syntax::parse_expression(READ_TIME)?,
         is_there: false,
-        depth: 0,
     };
     let mut changed = select.clone();
     for item in &mut changed.projection {
@@ -53,7 +52,7 @@ fn in_select(select: &mut Select, dataflow: &Dataflow, names: &Names) -> Result<
         }
     }
     if let Some(condition) = &mut changed.qualify {
-        walk::expression(condition, &mut put)?;
+        walk::own_expressions(condition, &mut |it| put.in_order(it))?;
     }
     if !put.is_there {
         return Ok(());
@@ -95,7 +94,6 @@ fn is_of_records(select: &Select, dataflow: &Dataflow) -> bool {
 struct PutIn {
     time: Expr,
     is_there: bool,
-    depth: usize,
 }
 
 impl PutIn {
@@ -105,39 +103,21 @@ impl PutIn {
             *expr = self.time.clone();
             self.is_there = true;
         }
-        walk::expression(expr, self)
-    }
-}
-
-impl VisitorMut for PutIn {
-    type Break = String;
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<String> {
-        self.depth += 1;
-        ControlFlow::Continue(())
+        walk::own_expressions(expr, &mut |it| self.in_order(it))
     }
 
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<String> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
-        let Expr::Function(call) = expr else {
-            return ControlFlow::Continue(());
-        };
-        let Some(WindowType::WindowSpec(over)) = &mut call.over else {
-            return ControlFlow::Continue(());
-        };
-        let times = over
-            .order_by
-            .iter_mut()
-            .filter(|it| is_processing_time(&it.expr));
-        for it in times.filter(|_| self.depth == 0) {
-            it.expr = self.time.clone();
-            self.is_there = true;
+    /// In the order of a window function.
+    fn in_order(&mut self, expr: &mut Expr) -> Result<(), String> {
+        if let Expr::Function(call) = expr
+            && let Some(WindowType::WindowSpec(over)) = &mut call.over
+        {
+            let order = over.order_by.iter_mut();
+            for it in order.filter(|it| is_processing_time(&it.expr)) {
+                it.expr = self.time.clone();
+                self.is_there = true;
+            }
         }
-        ControlFlow::Continue(())
+        Ok(())
     }
 }
 

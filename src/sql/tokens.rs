@@ -110,11 +110,22 @@ fn quote_names_of_top(tokens: &mut [TokenWithSpan]) {
     }
 }
 
+/// The places of tokens that are no space.
+fn solid(tokens: &[TokenWithSpan]) -> Vec<usize> {
+    let is_solid = |it: &usize| !matches!(tokens[*it].token, Token::Whitespace(_));
+    (0..tokens.len()).filter(is_solid).collect()
+}
+
+/// The tokens but for those at these places.
+fn without(tokens: Vec<TokenWithSpan>, left_out: &[usize]) -> Vec<TokenWithSpan> {
+    let all = tokens.into_iter().enumerate();
+    let kept = all.filter(|(at, _)| !left_out.contains(at));
+    kept.map(|(_, it)| it).collect()
+}
+
 /// `EXCLUDE NO OTHERS` in a frame, which is as it is without.
-fn without_exclude_no_others(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let solid: Vec<usize> = (0..tokens.len())
-        .filter(|it| !matches!(tokens[*it].token, Token::Whitespace(_)))
-        .collect();
+fn without_exclude_no_others(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let solid = solid(&tokens);
     const WORDS: [&str; 3] = ["EXCLUDE", "NO", "OTHERS"];
     let says_nothing = |it: &&[usize]| {
         let mut words = it.iter().zip(WORDS);
@@ -122,19 +133,12 @@ fn without_exclude_no_others(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpa
     };
     let all = solid.windows(WORDS.len()).filter(says_nothing);
     let left_out: Vec<usize> = all.flatten().copied().collect();
-    let mut at = 0;
-    tokens.retain(|_| {
-        at += 1;
-        !left_out.contains(&(at - 1))
-    });
-    tokens
+    without(tokens, &left_out)
 }
 
 /// `SELECT … AS OF now()` at the end of a statement asks for what there is now, as it does without.
-fn without_as_of_now(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let solid: Vec<usize> = (0..tokens.len())
-        .filter(|it| !matches!(tokens[*it].token, Token::Whitespace(_)))
-        .collect();
+fn without_as_of_now(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let solid = solid(&tokens);
     let mut left_out = Vec::new();
     for (at, window) in solid.windows(5).enumerate() {
         let word = |n: usize, wanted: &str| is_word(&tokens[window[n]].token, wanted);
@@ -152,24 +156,16 @@ fn without_as_of_now(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             left_out.extend(window.iter().copied());
         }
     }
-    let mut at = 0;
-    tokens.retain(|_| {
-        at += 1;
-        !left_out.contains(&(at - 1))
-    });
-    tokens
+    without(tokens, &left_out)
 }
 
 /// `(column).*` and `(t.column).*` are `column.*` and `t.column.*`, which the parser takes.
 fn without_parentheses_before_stars(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let is_space = |it: &TokenWithSpan| matches!(it.token, Token::Whitespace(_));
     let is_word = |it: &TokenWithSpan, words: &[&str]| match &it.token {
         Token::Word(it) => words.iter().any(|word| it.value.eq_ignore_ascii_case(word)),
         _ => false,
     };
-    let solid: Vec<usize> = (0..tokens.len())
-        .filter(|it| !is_space(&tokens[*it]))
-        .collect();
+    let solid = solid(&tokens);
     let mut left_out = Vec::new();
     for (at, before) in solid.iter().enumerate() {
         let begins_item = tokens[*before].token == Token::Comma
@@ -196,9 +192,7 @@ fn without_parentheses_before_stars(tokens: Vec<TokenWithSpan>) -> Vec<TokenWith
             left_out.extend([behind[0], behind[last + 1]]);
         }
     }
-    let all = tokens.into_iter().enumerate();
-    let kept = all.filter(|(at, _)| !left_out.contains(at));
-    kept.map(|(_, it)| it).collect()
+    without(tokens, &left_out)
 }
 
 /// `IN (VALUES (1), (2))` and `= ANY (VALUES …)` are those of `SELECT * FROM (VALUES …) AS __values`: the parser takes these for functions.

@@ -24,6 +24,41 @@ pub fn expression(expression: &mut Expr, visitor: &mut Visitor) -> Result<(), St
     ended(expression.visit(&mut Any(visitor)))
 }
 
+/// Shows every expression in another one that is in no sub-query, the inner ones first.
+///
+/// # Errors
+/// What `see` says of one of them.
+pub fn own_expressions(
+    expression: &mut Expr,
+    see: &mut dyn FnMut(&mut Expr) -> Result<(), String>,
+) -> Result<(), String> {
+    struct Own<'a> {
+        see: &'a mut dyn FnMut(&mut Expr) -> Result<(), String>,
+        depth: usize,
+    }
+    impl VisitorMut for Own<'_> {
+        type Break = String;
+        fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<String> {
+            self.depth += 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<String> {
+            self.depth -= 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+            if self.depth != 0 {
+                return ControlFlow::Continue(());
+            }
+            match (self.see)(expr) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(reason) => ControlFlow::Break(reason),
+            }
+        }
+    }
+    self::expression(expression, &mut Own { see, depth: 0 })
+}
+
 /// Shows a visitor everything in a statement.
 ///
 /// # Errors

@@ -5,28 +5,34 @@
 
 use crate::sql::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, Function, FunctionArgumentClause, FunctionArguments, Query, Select,
-    SelectItem, Subscript, VisitorMut,
+    AccessExpr, Expr, Function, FunctionArgumentClause, FunctionArguments, Select, SelectItem,
+    Subscript,
 };
-use std::ops::ControlFlow;
+use std::collections::BTreeSet;
 
 /// Takes elements of lists that are put together in several orders.
 ///
 /// # Errors
 /// If an element cannot be written so.
 pub fn in_several_orders(select: &mut Select) -> Result<(), String> {
-    let mut elements = Elements::default();
+    // Each sub-query has groups of its own.
+    let mut orders = BTreeSet::new();
     for expr in computed(select) {
-        walk::expression(expr, &mut elements)?;
+        walk::own_expressions(expr, &mut |it| {
+            orders.extend(element(it).map(|(_, order, _)| order));
+            Ok(())
+        })?;
     }
-    elements.orders.sort();
-    elements.orders.dedup();
-    if elements.orders.len() < 2 {
+    if orders.len() < 2 {
         return Ok(());
     }
-    elements.writes = true;
     for expr in computed(select) {
-        walk::expression(expr, &mut elements)?;
+        walk::own_expressions(expr, &mut |it| {
+            if let Some((list, _, place)) = element(it) {
+                *it = syntax::parse_expression(&format!("array_element({list}, {place})"))?;
+            }
+            Ok(())
+        })?;
     }
     Ok(())
 }
@@ -38,47 +44,6 @@ fn computed(select: &mut Select) -> impl Iterator<Item = &mut Expr> {
         _ => None,
     });
     items.chain(&mut select.having)
-}
-
-#[derive(Default)]
-struct Elements {
-    /// In which orders lists are put together whose elements are taken.
-    orders: Vec<String>,
-    /// Whether they are written in another way.
-    writes: bool,
-    /// How many sub-queries are around: each has groups of its own.
-    depth: usize,
-}
-
-impl VisitorMut for Elements {
-    type Break = String;
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<String> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<String> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
-        let Some((list, order, place)) = element(expr).filter(|_| self.depth == 0) else {
-            return ControlFlow::Continue(());
-        };
-        if !self.writes {
-            self.orders.push(order);
-            return ControlFlow::Continue(());
-        }
-        match syntax::parse_expression(&format!("array_element({list}, {place})")) {
-            Ok(element) => {
-                *expr = element;
-                ControlFlow::Continue(())
-            }
-            Err(reason) => ControlFlow::Break(reason),
-        }
-    }
 }
 
 /// An element of a list that is put together of a group: the list, its order, and the place.

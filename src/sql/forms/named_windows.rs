@@ -4,9 +4,8 @@ use crate::sql::syntax::known_as;
 use crate::sql::walk;
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, NamedWindowDefinition, NamedWindowExpr, OrderBy, OrderByKind, Query, Select,
-    SetExpr, VisitorMut, WindowSpec, WindowType,
+    SetExpr, WindowSpec, WindowType,
 };
-use std::ops::ControlFlow;
 
 /// The windows that a SELECT names, by name.
 pub type Named = Vec<(String, WindowSpec)>;
@@ -50,11 +49,19 @@ pub fn write_out(expr: &mut Expr, named: &[(String, WindowSpec)]) -> Result<(), 
 /// # Errors
 /// If there is no window of that name.
 pub fn beside_columns(query: &mut Query, named: &[(String, WindowSpec)]) -> Result<(), String> {
-    let mut inside = Inside { named, depth: 0 };
+    // Those of sub-queries are their own.
+    let mut by_what_it_is = |expr: &mut Expr| {
+        if let Expr::Function(call) = expr
+            && let Some(WindowType::NamedWindow(name)) = &call.over
+        {
+            call.over = Some(WindowType::WindowSpec(of_name(named, name)?.clone()));
+        }
+        Ok(())
+    };
     if let SetExpr::Select(select) = query.body.as_mut()
         && let Some(it) = &mut select.qualify
     {
-        walk::expression(it, &mut inside)?;
+        walk::own_expressions(it, &mut by_what_it_is)?;
     }
     if let Some(OrderBy {
         kind: OrderByKind::Expressions(all),
@@ -62,43 +69,10 @@ pub fn beside_columns(query: &mut Query, named: &[(String, WindowSpec)]) -> Resu
     }) = &mut query.order_by
     {
         for it in all {
-            walk::expression(&mut it.expr, &mut inside)?;
+            walk::own_expressions(&mut it.expr, &mut by_what_it_is)?;
         }
     }
     Ok(())
-}
-
-/// Named windows by what they are; those of sub-queries are their own.
-struct Inside<'a> {
-    named: &'a [(String, WindowSpec)],
-    depth: usize,
-}
-
-impl VisitorMut for Inside<'_> {
-    type Break = String;
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<String> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<String> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
-        if self.depth == 0
-            && let Expr::Function(call) = expr
-            && let Some(WindowType::NamedWindow(name)) = &call.over
-        {
-            match of_name(self.named, name) {
-                Ok(spec) => call.over = Some(WindowType::WindowSpec(spec.clone())),
-                Err(reason) => return ControlFlow::Break(reason),
-            }
-        }
-        ControlFlow::Continue(())
-    }
 }
 
 fn extend(spec: &mut WindowSpec, named: &[(String, WindowSpec)]) -> Result<(), String> {
